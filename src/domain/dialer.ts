@@ -1,0 +1,23 @@
+import type { Duplex } from 'node:stream';
+import type { RemoteEndpoint } from './endpoint.ts';
+
+/** One byte conversation inside a tunnel. Destroyed with a CloudtunError when the far side refuses or the tunnel breaks. */
+export interface TunnelStream extends Duplex {
+  /**
+   * Settles when the far side is known to have taken the request to connect: resolves with how sure that is, rejects with the
+   * CloudtunError that the stream is destroyed with. `acknowledged`: the request was taken and nothing refused it so far (SSM has
+   * no positive answer, protocols/ssm.md 7.3); `answered`: the remote side sent bytes.
+   */
+  readonly accepted: Promise<'acknowledged' | 'answered'>;
+}
+
+/** Everything that can reach somewhere. Hops compose; forward, socks, ssh and exec serve any Dialer. */
+export interface Dialer extends AsyncDisposable {
+  /**
+   * Opens a stream to an endpoint as seen from the far end. Resolves as soon as bytes may be written; a refusal that comes later
+   * destroys the stream.
+   *
+   * @throws CloudtunError when no session can be had, or `signal` aborts
+   */
+  dial(to: RemoteEndpoint, signal: AbortSignal): Promise<TunnelStream>;
+}

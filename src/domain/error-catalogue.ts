@@ -1,0 +1,144 @@
+/** Each error code with what kind it is, the exit code of a command that ends with it, and whether trying again may help. */
+export type ErrorKind =
+  | 'usage'
+  | 'config'
+  | 'auth'
+  | 'denied'
+  | 'target'
+  | 'local'
+  | 'network'
+  | 'protocol'
+  | 'lost'
+  | 'timeout'
+  | 'policy'
+  | 'internal';
+
+export interface ErrorEntry {
+  readonly kind: ErrorKind;
+  readonly exitCode: number;
+  /** True when the same call may succeed later without a person doing anything. */
+  readonly retryable: boolean;
+  /** One or two sentences for docs/reference/errors.md: what it means and what to do. */
+  readonly about: string;
+}
+
+const entry = (kind: ErrorKind, exitCode: number, retryable: boolean, about: string): ErrorEntry => ({
+  kind,
+  exitCode,
+  retryable,
+  about,
+});
+
+export const ERROR_CATALOGUE = {
+  CT_INTERNAL: entry('internal', 1, false, 'A defect in cloudtun. Please report it with the output of `-v`.'),
+  CT_USAGE: entry('usage', 2, false, 'A flag or argument is missing, unknown or malformed. `--help` shows examples.'),
+  CT_CONFIG: entry('config', 2, false, 'cloudtun.yaml does not fit its schema. The message has file, line and column.'),
+  CT_NODE_TOO_OLD: entry('usage', 2, false, 'cloudtun needs a newer Node.js than the one that started it.'),
+  CT_NO_REGION: entry('config', 2, false, 'No AWS region is known. Set one by flag, environment or profile.'),
+  CT_NO_PROFILE: entry('config', 2, false, 'The named AWS profile does not exist in the shared configuration files.'),
+  CT_NO_CREDENTIALS: entry(
+    'auth',
+    3,
+    false,
+    'No source of the credential chain gave credentials. Sign in, or name a profile.',
+  ),
+  CT_CREDENTIALS_EXPIRED: entry(
+    'auth',
+    3,
+    false,
+    'The credentials were valid once and are not any more. Sign in again.',
+  ),
+  CT_CREDENTIALS_INVALID: entry(
+    'auth',
+    3,
+    false,
+    'The cloud does not know these credentials, or their signature is wrong.',
+  ),
+  CT_LOGIN_FAILED: entry('auth', 3, false, 'The sign-in was refused, abandoned, or ran out of time.'),
+  CT_DENIED: entry(
+    'denied',
+    4,
+    false,
+    'The cloud refused the call for this identity. The message names the missing action.',
+  ),
+  CT_TARGET_NOT_FOUND: entry(
+    'target',
+    5,
+    false,
+    'Nothing has this name in the account, region and catalogue that were searched.',
+  ),
+  CT_TARGET_AMBIGUOUS: entry('target', 5, false, 'More than one thing has this name. Use an id, or a cloud prefix.'),
+  CT_DOCUMENT_INVALID: entry(
+    'target',
+    5,
+    false,
+    'The Session document does not exist, or does not fit what was asked of it.',
+  ),
+  CT_TARGET_OFFLINE: entry('target', 6, true, 'The machine exists, but its agent is not connected to Session Manager.'),
+  CT_TARGET_STOPPED: entry('target', 6, false, 'The machine or database is stopped or not available.'),
+  CT_NO_BASTION: entry(
+    'target',
+    6,
+    false,
+    'No managed node that is online can reach the database. The message says why, node by node.',
+  ),
+  CT_AGENT_TOO_OLD: entry('target', 6, false, 'The agent on the machine is too old for what was asked.'),
+  CT_REMOTE_REFUSED: entry(
+    'target',
+    6,
+    true,
+    'The far machine could not connect to the port: refused, filtered, or nobody listens.',
+  ),
+  CT_REMOTE_FORBIDDEN: entry('target', 6, false, 'The agent refuses to forward to this address.'),
+  CT_REMOTE_SILENT: entry('target', 6, true, 'The far side accepted nothing and answered nothing in the time allowed.'),
+  CT_LAB_NOT_RUNNING: entry('target', 6, false, 'The embedded lab is not running. Start it with `cloudtun lab up`.'),
+  CT_LAB_FAILED: entry('target', 6, false, 'The embedded lab could not start.'),
+  CT_PORT_BUSY: entry(
+    'local',
+    7,
+    false,
+    'Another process holds the local port. The message names it where the system tells.',
+  ),
+  CT_BIND: entry('local', 7, false, 'The local address cannot be bound.'),
+  CT_JOURNAL: entry('local', 7, false, 'The journal cannot be written, so nothing was opened.'),
+  CT_STATE: entry('local', 7, false, 'A state file cannot be read or written.'),
+  CT_NETWORK: entry('network', 8, true, 'A connection to the cloud failed or broke.'),
+  CT_PROXY: entry('network', 8, false, 'The proxy refused or broke the connection.'),
+  CT_TLS: entry('network', 8, false, 'A certificate was not trusted. Name the CA bundle of your network.'),
+  CT_THROTTLED: entry('network', 8, true, 'The cloud asked to slow down, and went on asking.'),
+  CT_SERVICE: entry('network', 8, true, 'The cloud answered with an error of its own.'),
+  CT_UPGRADE_REFUSED: entry('network', 8, true, 'The websocket was refused. The message has the HTTP status.'),
+  CT_STREAM_HOST: entry('protocol', 8, false, 'The API named a stream host that is not a Session Manager host.'),
+  CT_PROTO_FRAME: entry('protocol', 8, false, 'The peer sent a malformed message. The tunnel was ended.'),
+  CT_PROTO_DIGEST: entry('protocol', 8, false, 'A message did not match its digest. The tunnel was ended.'),
+  CT_PROTO_HANDSHAKE: entry(
+    'protocol',
+    8,
+    false,
+    'The session handshake was malformed or asked for something unknown.',
+  ),
+  CT_PROTO_MUX: entry('protocol', 8, false, 'The multiplexing layer of the peer is broken. The tunnel was ended.'),
+  CT_PROTO_FLOOD: entry(
+    'protocol',
+    8,
+    false,
+    'The peer sent more than the stated bound of a buffer. The tunnel was ended.',
+  ),
+  CT_TUNNEL_LOST: entry('lost', 9, true, 'The tunnel was ready once and could not be kept.'),
+  CT_SESSION_ENDED: entry('lost', 9, true, 'The cloud ended the session. The message has the reason it gave.'),
+  CT_STREAM_STALLED: entry(
+    'lost',
+    9,
+    true,
+    'A local reader did not read and held up its siblings; its connection was reset.',
+  ),
+  CT_TIMEOUT: entry('timeout', 10, true, 'Something did not answer in time.'),
+  CT_POLICY: entry('policy', 11, false, 'The local policy or an allow-list forbids it.'),
+} as const satisfies Record<string, ErrorEntry>;
+
+export type ErrorCode = keyof typeof ERROR_CATALOGUE;
+
+/** The page of a code in the reference. */
+export function errorPage(code: ErrorCode): string {
+  return `docs/reference/errors.md#${code.toLowerCase()}`;
+}

@@ -1,0 +1,26 @@
+import type { CloudtunError } from './errors.ts';
+import type { Millis } from './millis.ts';
+
+/** What a tunnel says about its own life: the journal, `--json`, `-v` and the status lines are made of these. */
+export type TunnelEvent =
+  /** A step on the way to ready was done; `-v` prints it with its duration. */
+  | { readonly type: 'phase'; readonly phase: string; readonly duration: Millis }
+  | { readonly type: 'session-started'; readonly sessionId: string }
+  | { readonly type: 'reconnecting'; readonly sessionId: string; readonly reason: string; readonly attempt: number }
+  | {
+      readonly type: 'renewed';
+      readonly sessionId: string;
+      readonly how: 'resumed' | 'new-session';
+      readonly downtime: Millis;
+    }
+  | { readonly type: 'session-stalled'; readonly sessionId: string; readonly heldByteCount: number }
+  | { readonly type: 'stream-reset'; readonly sessionId: string; readonly error: CloudtunError }
+  | { readonly type: 'warning'; readonly message: string }
+  | {
+      readonly type: 'session-ended';
+      readonly sessionId: string;
+      readonly reason: string;
+      readonly error?: CloudtunError;
+    };
+
+export type TunnelEventListener = (event: TunnelEvent) => void;

@@ -1,0 +1,110 @@
+import type { DatabaseTarget, MachineTarget, ProviderId, Route, Target } from '../domain/target.ts';
+import type { TicketSource } from '../domain/ticket.ts';
+
+/** What a user may say about the place to look in; every field beats environment and configuration files. */
+export interface CloudSelection {
+  readonly profile?: string;
+  readonly region?: string;
+}
+
+/** Who we are to the cloud, and by what. */
+export interface Identity {
+  /** For AWS the caller's ARN. */
+  readonly id: string;
+  readonly account: string;
+  /** `alice`: what people call this identity. */
+  readonly name: string;
+  /** Where the credentials came from: `profile prod, SSO`, `environment`. */
+  readonly source: string;
+}
+
+export type TargetKind = Target['kind'];
+
+export interface TargetQuery {
+  readonly kind?: TargetKind;
+  /** Only names, ids, addresses and tags that contain this text. */
+  readonly text?: string;
+}
+
+/** A listed target with the answer to "can I reach it now, and if not, why not?". */
+export interface ListedTarget {
+  readonly target: Target;
+  readonly reachable: boolean;
+  /** `agent 3.3.4121`, `agent offline since 2026-11-20`, `no bastion in vpc-0a1`. */
+  readonly remark: string;
+}
+
+export interface FindMachineOptions {
+  /** False when a machine that is offline is wanted too; default true throws CT_TARGET_OFFLINE or CT_TARGET_STOPPED. */
+  readonly mustBeOnline?: boolean;
+}
+
+export interface FindDatabaseOptions {
+  /** A reading endpoint of a cluster. */
+  readonly reader?: boolean;
+}
+
+/** Resolves names to targets, and targets to routes. All methods throw CloudtunError (CT_TARGET_*, CT_DENIED, CT_NO_CREDENTIALS …). */
+export interface TargetFinder {
+  list(query: TargetQuery, signal: AbortSignal): Promise<readonly ListedTarget[]>;
+  /** Any TARGET of spec section 3 that is a machine. CT_TARGET_NOT_FOUND carries the nearest names, CT_TARGET_AMBIGUOUS the candidates. */
+  findMachine(text: string, options: FindMachineOptions, signal: AbortSignal): Promise<MachineTarget>;
+  findDatabase(text: string, options: FindDatabaseOptions, signal: AbortSignal): Promise<DatabaseTarget>;
+  /**
+   * Which machine to go through, and why. A machine target is its own node. For a database: `via` when given (a TARGET), else
+   * discovery. Throws CT_NO_BASTION with a reason for each node that was looked at.
+   */
+  routeTo(
+    target: Target,
+    port: number,
+    options: { readonly via?: string; readonly host?: string },
+    signal: AbortSignal,
+  ): Promise<Route>;
+}
+
+export interface SessionOptions {
+  /** A Session document of the user's own. */
+  readonly document?: string;
+  /** Stored in the cloud's own record of the session, 1–256 characters. */
+  readonly reason?: string;
+}
+
+/** What opening a route would ask of the cloud, for `--explain` and for denials. */
+export interface AccessExplanation {
+  readonly document: string;
+  readonly actions: readonly { readonly action: string; readonly resource: string }[];
+}
+
+export interface Gatekeeper {
+  whoami(signal: AbortSignal): Promise<Identity>;
+  /** Permission to dial along a route, for the life of a tunnel. Asks nothing yet. */
+  ticketSource(route: Route, options: SessionOptions): TicketSource;
+  explain(route: Route, options: SessionOptions): AccessExplanation;
+  /** Ends a session of an earlier process by its id; resolves also when it is gone. */
+  endSession(sessionId: string, signal: AbortSignal): Promise<void>;
+}
+
+/** A person signing in with a browser on any device. */
+export interface SignIn {
+  /** What to show: open `url`, check that it shows `userCode`. */
+  readonly url: string;
+  readonly userCode: string;
+  readonly expiresInMs: number;
+}
+
+export interface LoginReport {
+  readonly expiresAt: string;
+  readonly cachedIn: string;
+}
+
+/** Capabilities of one cloud, each optional one asked for where a command needs it. */
+export interface Provider extends AsyncDisposable {
+  readonly id: ProviderId;
+  /** `aws prod/ap-northeast-1`: where this provider looks, for people. */
+  readonly label: string;
+  readonly region: string;
+  readonly profile: string | undefined;
+  readonly finder: TargetFinder;
+  readonly gatekeeper: Gatekeeper;
+  signIn?(show: (signIn: SignIn) => void, signal: AbortSignal): Promise<LoginReport>;
+}

@@ -1,0 +1,10 @@
+import type { ProviderId } from '../domain/target.ts';
+import type { World } from '../runtime/world.ts';
+import type { CloudSelection, Provider } from './provider.ts';
+
+export type ProviderFactory = (world: World, selection: CloudSelection) => Promise<Provider>;
+
+/** Loaded on first use, so that `cloudtun --help` reads no SDK. */
+export const PROVIDERS = {
+  aws: async (world, selection) => (await import('./aws/aws-provider.ts')).awsProvider(world, selection),
+} satisfies Record<ProviderId, ProviderFactory>;
