@@ -91,6 +91,18 @@ export const ERROR_CATALOGUE = {
   ),
   CT_REMOTE_FORBIDDEN: entry('target', 6, false, 'The agent refuses to forward to this address.'),
   CT_REMOTE_SILENT: entry('target', 6, true, 'The far side accepted nothing and answered nothing in the time allowed.'),
+  CT_REMOTE_UNEXPECTED: entry(
+    'target',
+    6,
+    false,
+    'Something answers on the port, but not in the protocol of the engine that should be there.',
+  ),
+  CT_DATABASE_REFUSED: entry(
+    'target',
+    6,
+    true,
+    'The database server answered with an error before any sign-in, such as too many connections or a blocked host.',
+  ),
   CT_LAB_NOT_RUNNING: entry('target', 6, false, 'The embedded lab is not running. Start it with `cloudtun lab up`.'),
   CT_LAB_FAILED: entry('target', 6, false, 'The embedded lab could not start.'),
   CT_PORT_BUSY: entry(
