@@ -1,0 +1,66 @@
+import { readFile } from 'node:fs/promises';
+import { dirname, join, relative } from 'node:path';
+import { CloudtunError, systemCode } from '../domain/errors.ts';
+import type { World } from '../runtime/world.ts';
+import { type Catalogue, completeTargets } from './catalogue.ts';
+import { type ParsedFile, parseCatalogue } from './parse.ts';
+
+/** The project's file, in the working directory or above it. */
+export const PROJECT_FILE = 'cloudtun.yaml';
+
+/** A catalogue is written by hand; more than this is a mistake. */
+const MAX_FILE_BYTES = 1_048_576;
+
+/**
+ * Reads the catalogue: `cloudtun.yaml` found by walking up from the working directory to the home directory (or the root, outside
+ * of it), over `config.yaml` of the user's configuration directory. No file at all gives an empty catalogue.
+ *
+ * @throws CT_CONFIG when a file does not fit the schema, or cannot be read
+ */
+export async function loadCatalogue(world: Pick<World, 'cwd' | 'paths' | 'log'>): Promise<Catalogue> {
+  const found = [await findProjectFile(world), await readCatalogue(join(world.paths.config, 'config.yaml'), world.cwd)];
+  const files = found.filter((file) => file !== undefined);
+  const unused = [...new Set(files.flatMap((file) => file.parsed.unused))];
+  if (unused.length > 0) world.log.info(`catalogue: ${unused.join(', ')} not used by this version`);
+  // The weaker file first, so that the stronger one replaces what both have.
+  const weakFirst = [...files].reverse();
+  return {
+    files: files.map((file) => file.path),
+    defaults: Object.assign({}, ...weakFirst.map((file) => file.parsed.defaults)),
+    targets: completeTargets(new Map(weakFirst.flatMap((file) => [...file.parsed.entries]))),
+    unused,
+  };
+}
+
+interface FoundFile {
+  readonly path: string;
+  readonly parsed: ParsedFile;
+}
+
+async function findProjectFile(world: Pick<World, 'cwd' | 'paths'>): Promise<FoundFile | undefined> {
+  for (let folder = world.cwd; ; folder = dirname(folder)) {
+    const found = await readCatalogue(join(folder, PROJECT_FILE), world.cwd);
+    if (found || folder === world.paths.home || folder === dirname(folder)) return found;
+  }
+}
+
+async function readCatalogue(path: string, cwd: string): Promise<FoundFile | undefined> {
+  const label = nameForPeople(path, cwd);
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (failure) {
+    const code = systemCode(failure);
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    throw new CloudtunError('CT_CONFIG', `${label} cannot be read (${code ?? 'unknown reason'})`, { cause: failure });
+  }
+  if (text.length > MAX_FILE_BYTES) {
+    throw new CloudtunError('CT_CONFIG', `${label} has ${text.length} characters; at most ${MAX_FILE_BYTES} are read`);
+  }
+  return { path, parsed: parseCatalogue(text, label) };
+}
+
+function nameForPeople(path: string, cwd: string): string {
+  const near = relative(cwd, path);
+  return near.startsWith('..') ? path : near;
+}

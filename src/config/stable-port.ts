@@ -1,0 +1,76 @@
+import { createHash } from 'node:crypto';
+import { CloudtunError } from '../domain/errors.ts';
+import type { Catalogue, CatalogueTarget } from './catalogue.ts';
+
+/*
+ * The local port that a target has every day on every machine of a team (spec section 4). What is hashed is what the user or the
+ * catalogue says of the target, never what the cloud answers: a machine that is replaced tomorrow keeps its port, and collisions
+ * inside a catalogue can be told without asking anybody. A profile counts only where the catalogue names it, since outside of it
+ * profile names are personal.
+ */
+
+const FIRST_PORT = 20_000;
+const PORT_COUNT = 10_000;
+
+/** A target as the port rule sees it. */
+export interface PortSubject {
+  readonly kind: 'rds' | 'machine' | 'host';
+  /** The TARGET text, or `host:port` for a host. */
+  readonly name: string;
+  /** The far port; left out where it follows from the name (a database). */
+  readonly port?: number;
+  readonly isReader?: boolean;
+  /** The machine in between, when the user or the catalogue names it: two networks may have the same `admin.internal`. */
+  readonly via?: string;
+  readonly profile?: string;
+  readonly region: string;
+}
+
+export function stablePort(subject: PortSubject): number {
+  const canonical = JSON.stringify([
+    'aws',
+    subject.region,
+    subject.profile ?? '',
+    subject.kind,
+    subject.name,
+    subject.port ?? 0,
+    subject.isReader === true,
+    subject.kind === 'host' ? (subject.via ?? '') : '',
+  ]);
+  return FIRST_PORT + (createHash('sha256').update(canonical).digest().readUInt32BE(0) % PORT_COUNT);
+}
+
+/** The port of a catalogue target: the one that it fixes, else the stable one. Undefined for a machine, which has many ports. */
+export function cataloguePort(target: CatalogueTarget, region: string): number | undefined {
+  if (target.port !== undefined) return target.port;
+  const place = { region: target.region ?? region, ...(target.profile !== undefined && { profile: target.profile }) };
+  if (target.kind === 'database') return stablePort({ kind: 'rds', name: target.rds, ...place });
+  if (target.kind === 'host') {
+    return stablePort({ kind: 'host', name: `${target.host}:${target.hostPort}`, via: target.via, ...place });
+  }
+  return undefined;
+}
+
+/**
+ * Refuses a catalogue in which the local port of `target` belongs to another target too. Two ports that were both written by hand
+ * are the author's choice.
+ *
+ * @param region where targets are that name no region themselves
+ * @throws CT_CONFIG naming both targets
+ */
+export function refuseSharedPort(target: CatalogueTarget, catalogue: Catalogue, region: string): void {
+  const port = cataloguePort(target, region);
+  if (port === undefined) return;
+  for (const other of catalogue.targets.values()) {
+    const isByHand = target.port !== undefined && other.port !== undefined;
+    if (other.name === target.name || isByHand || cataloguePort(other, region) !== port) continue;
+    const derived = target.port === undefined ? target : other;
+    throw new CloudtunError('CT_CONFIG', `targets "${target.name}" and "${other.name}" both have local port ${port}`, {
+      details: [target, other].map((entry) => [
+        entry.name,
+        `${entry.place.file}:${entry.place.line}:${entry.place.column}`,
+      ]),
+      hint: `give "${derived.name}" a port of its own, such as port: ${port + 1}`,
+    });
+  }
+}

@@ -1,0 +1,196 @@
+import assert from 'node:assert/strict';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, suite, test } from 'node:test';
+import { loadCatalogue } from '../../../src/config/load.ts';
+import { parseCatalogue } from '../../../src/config/parse.ts';
+import { tunnelSettings } from '../../../src/config/tunnel-settings.ts';
+import { CloudtunError } from '../../../src/domain/errors.ts';
+import { silentLog } from '../../../src/runtime/log.ts';
+
+const SPEC_EXAMPLE = `version: 1
+defaults: { ttl: 8h, idle: 30m, bind: 127.0.0.1 }
+
+targets:
+  bastion:  { aws: { instance: "tag:role=bastion", profile: prod, region: ap-northeast-1 } }
+  prod:     { rds: orders-prod, via: bastion, port: 13306, user: app_reader, iamAuth: true }
+  web:      { gcp: { instance: web-1, project: acme, zone: asia-northeast1-a } }
+  admin:    { host: admin.internal, hostPort: 80, via: bastion, port: 8080 }
+groups:
+  dev: [prod, admin]
+policy:
+  maxTtl: 12h
+`;
+
+function errorOf(text: string): CloudtunError {
+  try {
+    parseCatalogue(text, 'cloudtun.yaml');
+  } catch (thrown) {
+    assert.ok(thrown instanceof CloudtunError);
+    assert.equal(thrown.code, 'CT_CONFIG');
+    return thrown;
+  }
+  assert.fail('was accepted');
+}
+
+suite('a catalogue file', () => {
+  const refused: readonly { name: string; text: string; message: string; hint?: string }[] = [
+    {
+      name: 'unknown key at the top, with its neighbour',
+      text: 'version: 1\ntarget:\n  a: {}\n',
+      message: 'cloudtun.yaml:2:1: unknown key "target"',
+      hint: 'did you mean: targets',
+    },
+    {
+      name: 'unknown key of a target',
+      text: 'version: 1\ntargets:\n  prod:\n    rds: orders\n    prot: 13306\n',
+      message: 'cloudtun.yaml:5:5: unknown key "prot" in targets.prod',
+      hint: 'did you mean: port',
+    },
+    {
+      name: 'unknown key of a machine',
+      text: 'version: 1\ntargets:\n  b: { aws: { instance: i-1, regin: x } }\n',
+      message: 'cloudtun.yaml:3:30: unknown key "regin" in targets.b.aws',
+      hint: 'did you mean: region',
+    },
+    {
+      name: 'unknown key like no other',
+      text: 'version: 1\ndefaults: { zzzzzzzz: 1 }\n',
+      message: 'cloudtun.yaml:2:13: unknown key "zzzzzzzz" in defaults',
+      hint: 'known here: ttl, idle, grace, bind, profile, region',
+    },
+    {
+      name: 'wrong type',
+      text: 'version: 1\ntargets:\n  prod: { rds: orders, port: many }\n',
+      message: 'cloudtun.yaml:3:30: targets.prod.port should be a number',
+    },
+    {
+      name: 'port out of range',
+      text: 'version: 1\ntargets:\n  prod: { rds: orders, port: 70000 }\n',
+      message: 'cloudtun.yaml:3:30: targets.prod.port should be at most 65535',
+    },
+    {
+      name: 'duration without a unit',
+      text: 'version: 1\ndefaults: { ttl: 30 }\n',
+      message: 'cloudtun.yaml:2:18: defaults.ttl should be a duration with its unit, such as 30s, 15m or 8h',
+    },
+    {
+      name: 'duration in no unit we know',
+      text: 'version: 1\ndefaults: { idle: 3 weeks }\n',
+      message: 'cloudtun.yaml:2:19: defaults.idle should be a duration with its unit, such as 30s, 15m or 8h',
+    },
+    {
+      name: 'no version',
+      text: 'targets: {}\n',
+      message: 'cloudtun.yaml:1:1: version is missing',
+      hint: 'write: version: 1',
+    },
+    {
+      name: 'another version',
+      text: 'version: 2\n',
+      message: 'cloudtun.yaml:1:10: version should be 1, the only version there is',
+    },
+    { name: 'not a mapping', text: '- a\n- b\n', message: 'cloudtun.yaml:1:1: is not a mapping of keys to values' },
+    {
+      name: 'two forms at once',
+      text: 'version: 1\ntargets:\n  odd: { rds: a, host: b, hostPort: 1, via: c }\n',
+      message: 'cloudtun.yaml:3:3: target "odd" has rds and host; a target is one of them',
+    },
+    {
+      name: 'no form',
+      text: 'version: 1\ntargets:\n  odd: { port: 5 }\n',
+      message: 'cloudtun.yaml:3:3: target "odd" needs one of aws, gcp, rds or host',
+    },
+    {
+      name: 'a host that nothing reaches',
+      text: 'version: 1\ntargets:\n  odd: { host: a.internal, hostPort: 80 }\n',
+      message: 'cloudtun.yaml:3:3: target "odd" has a host but no via: name the machine that can reach it',
+    },
+  ];
+  for (const { name, text, message, hint } of refused) {
+    test(`is refused: ${name}`, () => {
+      const error = errorOf(text);
+      assert.equal(error.message, message);
+      if (hint !== undefined) assert.deepEqual(error.hints, [hint]);
+    });
+  }
+
+  test('is refused: broken YAML and repeated keys, with the line', () => {
+    assert.match(errorOf('version: 1\ntargets: {a: [}\n').message, /^cloudtun\.yaml:2:\d+: /);
+    assert.match(errorOf('version: 1\nversion: 1\n').message, /^cloudtun\.yaml:2:1: .*unique/);
+  });
+
+  test('of spec section 4 is read whole', () => {
+    const parsed = parseCatalogue(SPEC_EXAMPLE, 'cloudtun.yaml');
+    assert.deepEqual([...parsed.entries.keys()], ['bastion', 'prod', 'web', 'admin']);
+    assert.deepEqual(parsed.unused, ['groups', 'policy']);
+    assert.deepEqual(parsed.entries.get('prod')?.place, { file: 'cloudtun.yaml', line: 6, column: 3 });
+  });
+});
+
+suite('finding and merging', () => {
+  let root: string;
+  const world = (cwd: string) => ({
+    cwd,
+    log: silentLog,
+    paths: { home: join(root, 'home'), config: join(root, 'xdg/cloudtun'), state: '', cache: '' },
+  });
+
+  before(async () => {
+    root = await mkdtemp(join(tmpdir(), 'cloudtun-config-'));
+    await mkdir(join(root, 'home/work/deep'), { recursive: true });
+    await mkdir(join(root, 'xdg/cloudtun'), { recursive: true });
+    // Above the home directory: never read from inside of it.
+    await writeFile(join(root, 'cloudtun.yaml'), 'nonsense: [');
+    await writeFile(join(root, 'home/work/cloudtun.yaml'), SPEC_EXAMPLE);
+    await writeFile(
+      join(root, 'xdg/cloudtun/config.yaml'),
+      'version: 1\ndefaults: { idle: 5m, grace: 9s }\ntargets:\n  prod: { rds: weaker }\n  own: { rds: mine }\n',
+    );
+  });
+  after(() => rm(root, { recursive: true }));
+
+  test('the project file is found above, and stands over the user file', async () => {
+    const catalogue = await loadCatalogue(world(join(root, 'home/work/deep')));
+    assert.deepEqual(catalogue.files, [join(root, 'home/work/cloudtun.yaml'), join(root, 'xdg/cloudtun/config.yaml')]);
+    assert.deepEqual(catalogue.defaults, { ttl: '8h', idle: '30m', bind: '127.0.0.1', grace: '9s' });
+    const prod = catalogue.targets.get('prod');
+    assert.equal(prod?.kind === 'database' && prod.rds, 'orders-prod');
+    assert.equal(catalogue.targets.get('own')?.kind, 'database');
+  });
+
+  test('the walk ends at the home directory', async () => {
+    const catalogue = await loadCatalogue(world(join(root, 'home')));
+    assert.deepEqual(catalogue.files, [join(root, 'xdg/cloudtun/config.yaml')]);
+  });
+
+  test('a target takes machine, profile and region from its via', async () => {
+    const { targets } = await loadCatalogue(world(join(root, 'home/work')));
+    const admin = targets.get('admin');
+    assert.ok(admin?.kind === 'host');
+    assert.deepEqual(
+      [admin.via, admin.profile, admin.region, admin.port],
+      ['tag:role=bastion', 'prod', 'ap-northeast-1', 8080],
+    );
+  });
+
+  test('flags stand over target, defaults and built-in values', async () => {
+    const catalogue = await loadCatalogue(world(join(root, 'home/work')));
+    const target = catalogue.targets.get('prod');
+    const plain = tunnelSettings({}, catalogue, target);
+    assert.deepEqual(plain, {
+      ttl: 28_800_000,
+      idle: 1_800_000,
+      grace: 9_000,
+      bind: ['127.0.0.1'],
+      selection: { profile: 'prod', region: 'ap-northeast-1' },
+    });
+    const told = tunnelSettings({ ttl: 'none', bind: ['::1'], region: 'eu-west-1' }, catalogue, target);
+    assert.deepEqual(
+      [told.ttl, told.bind, told.selection],
+      [undefined, ['::1'], { profile: 'prod', region: 'eu-west-1' }],
+    );
+    assert.throws(() => tunnelSettings({ idle: '5' }, catalogue), { code: 'CT_USAGE' });
+  });
+});

@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict';
+import { suite, test } from 'node:test';
+import { type Catalogue, completeTargets } from '../../../src/config/catalogue.ts';
+import { parseCatalogue } from '../../../src/config/parse.ts';
+import { cataloguePort, refuseSharedPort, stablePort } from '../../../src/config/stable-port.ts';
+
+const REGION = 'ap-northeast-1';
+
+function catalogue(targets: string): Catalogue {
+  const { entries } = parseCatalogue(`version: 1\ntargets:\n${targets}`, 'cloudtun.yaml');
+  return { files: ['cloudtun.yaml'], defaults: {}, unused: [], targets: completeTargets(entries) };
+}
+
+/** Two database names whose hashes meet, found by looking. */
+function namesThatCollide(): readonly [string, string] {
+  const seen = new Map<number, string>();
+  for (let count = 0; ; count++) {
+    const name = `db-${count}`;
+    const port = stablePort({ kind: 'rds', name, region: REGION });
+    const earlier = seen.get(port);
+    if (earlier !== undefined) return [earlier, name];
+    seen.set(port, name);
+  }
+}
+
+suite('stable local ports', () => {
+  test('never change from one version of cloudtun to the next', () => {
+    assert.equal(stablePort({ kind: 'rds', name: 'prod', region: REGION }), 23_766);
+  });
+
+  test('lie in 20000–29999 and differ by what is reached', () => {
+    const subjects = [
+      { kind: 'rds', name: 'prod', region: REGION },
+      { kind: 'rds', name: 'prod', region: 'eu-west-1' },
+      { kind: 'rds', name: 'prod', region: REGION, isReader: true },
+      { kind: 'machine', name: 'prod', port: 22, region: REGION },
+      { kind: 'machine', name: 'prod', port: 80, region: REGION },
+      { kind: 'host', name: 'admin.internal:80', via: 'a', region: REGION },
+      { kind: 'host', name: 'admin.internal:80', via: 'b', region: REGION },
+    ] as const;
+    const ports = subjects.map(stablePort);
+    assert.equal(new Set(ports).size, subjects.length);
+    for (const port of ports) assert.ok(port >= 20_000 && port <= 29_999, String(port));
+  });
+
+  test('a database has the same port with and without a bastion named', () => {
+    const subject = { kind: 'rds', name: 'prod', region: REGION } as const;
+    assert.equal(stablePort({ ...subject, via: 'bastion-a' }), stablePort(subject));
+  });
+
+  test('a catalogue entry has the port of the same target without a catalogue', () => {
+    const { targets } = catalogue('  orders: { rds: prod }\n');
+    assert.equal(
+      cataloguePort(targets.get('orders')!, REGION),
+      stablePort({ kind: 'rds', name: 'prod', region: REGION }),
+    );
+  });
+
+  test('two catalogue entries that meet are an error naming both and their places', () => {
+    const [one, other] = namesThatCollide();
+    const both = catalogue(`  first: { rds: ${one} }\n  second: { rds: ${other} }\n`);
+    assert.throws(() => refuseSharedPort(both.targets.get('first')!, both, REGION), {
+      code: 'CT_CONFIG',
+      message: /"first" and "second" both have local port 2\d{4}/,
+      details: [
+        ['first', 'cloudtun.yaml:3:3'],
+        ['second', 'cloudtun.yaml:4:3'],
+      ],
+    });
+  });
+
+  test('a written port that another entry has by its hash is an error, two written ones are not', () => {
+    const port = stablePort({ kind: 'rds', name: 'prod', region: REGION });
+    const mixed = catalogue(`  a: { rds: prod }\n  b: { rds: other, port: ${port} }\n`);
+    assert.throws(() => refuseSharedPort(mixed.targets.get('b')!, mixed, REGION), { code: 'CT_CONFIG' });
+    const byHand = catalogue('  a: { rds: prod, port: 13306 }\n  b: { rds: other, port: 13306 }\n');
+    refuseSharedPort(byHand.targets.get('a')!, byHand, REGION);
+  });
+});
