@@ -11,6 +11,7 @@ export type ErrorKind =
   | 'lost'
   | 'timeout'
   | 'policy'
+  | 'interrupted'
   | 'internal';
 
 export interface ErrorEntry {
@@ -145,6 +146,7 @@ export const ERROR_CATALOGUE = {
     'A local reader did not read and held up its siblings; its connection was reset.',
   ),
   CT_TIMEOUT: entry('timeout', 10, true, 'Something did not answer in time.'),
+  CT_INTERRUPTED: entry('interrupted', 130, false, 'It was stopped by a signal or by its caller before it was done.'),
   CT_POLICY: entry('policy', 11, false, 'The local policy or an allow-list forbids it.'),
 } as const satisfies Record<string, ErrorEntry>;
 

@@ -4,12 +4,16 @@ import type { Millis } from '../domain/millis.ts';
 import type { Engine, Route } from '../domain/target.ts';
 import type { TunnelEvent } from '../domain/tunnel-event.ts';
 
-/** One local listener and where its connections go. */
-export interface ForwardRule {
-  /** Addresses to bind, every one of them or none: `['127.0.0.1', '::1']`. An absent loopback family is left out by the caller. */
+/** The local side of a forward: where its listener is bound. */
+export interface ListenRule {
+  /** Addresses to bind, every one of them or none: `['127.0.0.1', '::1']` (see `loopbackAddresses`). */
   readonly bind: readonly string[];
   /** 0: any free port, the same one on every address. */
   readonly port: number;
+}
+
+/** One local listener and where its connections go. */
+export interface ForwardRule extends ListenRule {
   readonly to: RemoteEndpoint;
 }
 
@@ -33,30 +37,42 @@ export interface Readiness {
 export type ForwardEvent =
   | {
       readonly type: 'ready';
-      readonly rule: ForwardRule;
+      /** Which rule, counted from 0 in the order in which they were given. */
+      readonly rule: number;
       readonly local: readonly LocalEndpoint[];
       readonly route: Route;
       readonly readiness: Readiness;
+      /** Wall clock, milliseconds since 1970 UTC. */
       readonly expiresAt: Millis | undefined;
     }
   | {
       readonly type: 'client';
       readonly change: 'connected' | 'closed';
+      readonly rule: number;
+      /** Counts the connections of this forward from 1. */
+      readonly connection: number;
+      /** The address of the client, `127.0.0.1:51234`. */
+      readonly from: string;
+      /** How many clients are connected after this change, over all rules. */
       readonly clients: number;
+      /** Of this connection; 0 when it connects. */
       readonly bytesUp: number;
       readonly bytesDown: number;
+      /** Why the connection was reset, when it did not just end. */
       readonly error?: CloudtunError;
     }
   | { readonly type: 'expiring'; readonly left: Millis; readonly because: 'ttl' | 'idle' }
   | { readonly type: 'draining'; readonly clients: number; readonly because: CloseReason }
   | { readonly type: 'tunnel'; readonly event: TunnelEvent };
 
-export type CloseReason = 'interrupted' | 'ttl' | 'idle' | 'lost' | 'ended';
+/** `failed`: it never became ready. `lost`: it was, and could not be kept. `ended`: whoever started it needed it no longer. */
+export type CloseReason = 'interrupted' | 'ttl' | 'idle' | 'lost' | 'ended' | 'failed';
 
 /** What is known when a forward is over: the `closed` line and event, and the `--json` result. */
 export interface ForwardReport {
   readonly reason: CloseReason;
   readonly error?: CloudtunError;
+  /** Since it was ready; 0 when it never was. */
   readonly duration: Millis;
   readonly connections: number;
   readonly bytesUp: number;
@@ -65,13 +81,21 @@ export interface ForwardReport {
 
 /** Listeners that are bound, sessions that are open. Disposing it cuts everything and terminates the cloud sessions. */
 export interface RunningForward extends AsyncDisposable {
-  /** Settles when every rule was probed: rejects with the CloudtunError of the first failure, after everything was closed again. */
+  /** What is bound, rule by rule: known before anything is asked of the cloud. */
+  readonly local: readonly (readonly LocalEndpoint[])[];
+  /**
+   * Settles when every rule was probed: rejects with the CloudtunError of the first failure (CT_INTERRUPTED when it was cut or
+   * drained before), after everything was closed again.
+   */
   readonly ready: Promise<void>;
   /** Settles after the last socket is closed and every session is terminated; never rejects. */
   readonly closed: Promise<ForwardReport>;
-  /** Stop accepting, wait for streams to close or be quiet for 2 s, at most the grace time, then close. */
+  /**
+   * Stop accepting, wait for streams to close or be quiet for 2 s, at most the grace time, then close. Before it is ready: the same
+   * as `cut`. A second reason changes nothing.
+   */
   drain(because: CloseReason): void;
-  /** Close at once. */
+  /** Close at once. The reason of a drain under way stands. */
   cut(because: CloseReason): void;
 }
 
@@ -80,6 +104,4 @@ export type ForwardEventListener = (event: ForwardEvent) => void;
 /** What a probe may know of the far side. */
 export interface ProbeSubject {
   readonly engine?: Engine;
-  /** Named in errors. */
-  readonly to?: RemoteEndpoint;
 }

@@ -104,6 +104,8 @@ export interface Provider extends AsyncDisposable {
   readonly label: string;
   readonly region: string;
   readonly profile: string | undefined;
+  /** The API endpoint that sessions are started at, where it is not the cloud's usual one (the lab, a VPC endpoint). */
+  readonly endpoint?: string | undefined;
   readonly finder: TargetFinder;
   readonly gatekeeper: Gatekeeper;
   signIn?(show: (signIn: SignIn) => void, signal: AbortSignal): Promise<LoginReport>;

@@ -1,0 +1,103 @@
+import type { AuditSink } from '../domain/audit-sink.ts';
+import type { Dialer } from '../domain/dialer.ts';
+import type { RemoteEndpoint } from '../domain/endpoint.ts';
+import type { CloudtunError } from '../domain/errors.ts';
+import type { Millis } from '../domain/millis.ts';
+import type { Route, Target } from '../domain/target.ts';
+import type { TicketSource } from '../domain/ticket.ts';
+import type { TunnelEventListener } from '../domain/tunnel-event.ts';
+import type { AccessExplanation, Identity, Provider, SessionOptions } from '../providers/provider.ts';
+import type { World } from '../runtime/world.ts';
+import type { Tunnel } from '../transport/tunnel.ts';
+import type { SessionLedger } from './session-ledger.ts';
+
+/*
+ * What front ends and `compose.ts` need to know of the broker, the one path to a tunnel: resolve → identify → record → dial.
+ *
+ *   const context: BrokerContext = { world, provider, journal, ledger, connect };
+ *   const opened = await openTunnel(context, { kind: 'database', text: 'prod' }, { onEvent }, signal);   // open-tunnel.ts
+ *   const stream = await opened.dialer.dial(opened.routes[0].to, signal);                                // starts the session
+ */
+
+/** Any port of a machine, or of hosts that it reaches. One route is made for each endpoint, in order. */
+export interface MachineRequest extends SessionOptions {
+  readonly kind: 'machine';
+  /** A TARGET of spec section 3 that is a machine. */
+  readonly text: string;
+  readonly to: readonly RemoteEndpoint[];
+}
+
+/** A database at its own endpoint. One route is made. */
+export interface DatabaseRequest extends SessionOptions {
+  readonly kind: 'database';
+  /** Name or identifier of an instance, cluster or proxy. */
+  readonly text: string;
+  /** A TARGET to go through; discovery when absent. */
+  readonly via?: string;
+  readonly reader?: boolean;
+}
+
+export type TunnelRequest = MachineRequest | DatabaseRequest;
+
+/** The transport, as the broker sees it; `compose.ts` injects it (house rule: hops are injected). Fails with CloudtunError. */
+export type TunnelOpener = (
+  source: TicketSource,
+  to: RemoteEndpoint,
+  onEvent: TunnelEventListener,
+  signal: AbortSignal,
+) => Promise<Tunnel>;
+
+export interface BrokerContext {
+  readonly world: World;
+  readonly provider: Provider;
+  readonly journal: AuditSink;
+  readonly ledger: SessionLedger;
+  readonly connect: TunnelOpener;
+}
+
+/** A client of a front end came or went; the journal keeps it. */
+export interface ClientRecord {
+  readonly change: 'connected' | 'closed';
+  readonly to: RemoteEndpoint;
+  /** `127.0.0.1:51234` */
+  readonly from: string;
+  readonly bytesUp: number;
+  readonly bytesDown: number;
+  readonly error?: CloudtunError;
+}
+
+/** The end of a front end's use of a tunnel; the journal keeps it. */
+export interface EndRecord {
+  /** `ttl`, `interrupted` …: a CloseReason of the front end. */
+  readonly reason: string;
+  readonly error?: CloudtunError;
+  readonly duration: Millis;
+  readonly connections: number;
+  readonly bytesUp: number;
+  readonly bytesDown: number;
+}
+
+/**
+ * A target that was resolved and a way to dial it. Nothing is recorded and no session is started before the first dial. Disposing
+ * it closes the tunnels, terminates their sessions and writes the `end` record if `ended` was not called.
+ */
+export interface OpenedTunnel extends AsyncDisposable {
+  readonly target: Target;
+  /** Undefined when the cloud would not tell (and the journal says so). */
+  readonly identity: Identity | undefined;
+  /** As they were found first; after a machine is gone and found again, the dialer uses newer ones by itself. */
+  readonly routes: readonly Route[];
+  /** Reaches the endpoints of `routes`. Opens a session at the first dial to each, and a new one when the last was lost. */
+  readonly dialer: Dialer;
+  /** Settles when trying again makes no sense any more: denied, forbidden, or out of reach for 10 minutes. May stay pending. */
+  readonly lost: Promise<CloudtunError>;
+  client(record: ClientRecord): void;
+  /** Writes the `end` record, once; call it after the last stream is closed and before disposing. */
+  ended(record: EndRecord): void;
+}
+
+/** For `--explain`: what would be opened, and what that asks of the cloud. */
+export interface TunnelExplanation {
+  readonly route: Route;
+  readonly access: AccessExplanation;
+}
