@@ -18,12 +18,22 @@ export interface Clock {
   sleep(delay: Millis, signal?: AbortSignal): Promise<void>;
 }
 
+/** Node takes a longer delay for 1 ms; `--ttl 60d` is longer. */
+const LONGEST_TIMEOUT: Millis = 2 ** 31 - 1;
+
 export const systemClock: Clock = {
   now: () => performance.now(),
   wall: () => Date.now(),
   after(delay, call, options) {
-    const timer = setTimeout(call, delay);
-    if (options?.background) timer.unref();
+    let timer: NodeJS.Timeout;
+    const arm = (left: Millis) => {
+      timer = setTimeout(
+        () => (left > LONGEST_TIMEOUT ? arm(left - LONGEST_TIMEOUT) : call()),
+        Math.min(left, LONGEST_TIMEOUT),
+      );
+      if (options?.background) timer.unref();
+    };
+    arm(delay);
     return { cancel: () => clearTimeout(timer) };
   },
   soon(call) {
@@ -34,13 +44,13 @@ export const systemClock: Clock = {
     new Promise((resolve, reject) => {
       signal?.throwIfAborted();
       const onAbort = () => {
-        clearTimeout(timer);
+        timer.cancel();
         reject(signal?.reason);
       };
-      const timer = setTimeout(() => {
+      const timer = systemClock.after(delay, () => {
         signal?.removeEventListener('abort', onAbort);
         resolve();
-      }, delay);
+      });
       signal?.addEventListener('abort', onAbort, { once: true });
     }),
 };
