@@ -104,4 +104,6 @@ export type ForwardEventListener = (event: ForwardEvent) => void;
 /** What a probe may know of the far side. */
 export interface ProbeSubject {
   readonly engine?: Engine;
+  /** Named in errors. */
+  readonly to?: RemoteEndpoint;
 }
