@@ -93,14 +93,17 @@ export class SmuxParser {
     this.#streamId = source.readUInt32LE(at + 4);
     switch (command) {
       case SMUX_COMMAND.syn:
-        return this.#handler.syn(this.#streamId);
+        this.#handler.syn(this.#streamId);
+        return;
       case SMUX_COMMAND.fin:
-        return this.#handler.fin(this.#streamId);
+        this.#handler.fin(this.#streamId);
+        return;
       case SMUX_COMMAND.psh:
         this.#payloadLeft = source.readUInt16LE(at + 2);
         return;
       case SMUX_COMMAND.nop:
-        return this.#handler.nop?.();
+        this.#handler.nop?.();
+        return;
       case SMUX_COMMAND.upd:
         this.#skipLeft = UPD_PAYLOAD_LENGTH;
         return;

@@ -1,0 +1,115 @@
+/** A Port session in multiplexed mode: smux over the data channel, and what a session does while a local reader does not read. */
+import type { TunnelStream } from '../../domain/dialer.ts';
+import type { CloudtunError } from '../../domain/errors.ts';
+import type { Millis } from '../../domain/millis.ts';
+import type { Timer } from '../../runtime/clock.ts';
+import type { World } from '../../runtime/world.ts';
+import { Mux } from '../smux/mux.ts';
+import type { PortCarrier } from './port-session.ts';
+
+/** A stalled stream is reset when it held up a sibling for longer than this (spec section 5.5). */
+export const MAX_SIBLING_STALL_MS = 60_000;
+/**
+ * While stalled, one read in this interval: the agent pings every 54 s and drops a client that does not answer, and the answer needs
+ * a read.
+ */
+const STALLED_READ_INTERVAL_MS = 20_000;
+
+export interface MuxPortOwner {
+  outputWaiting(): void;
+  pause(): void;
+  resume(): void;
+  stalled(heldByteCount: number): void;
+  streamReset(error: CloudtunError): void;
+  /** The number of the next data message. */
+  nextNumber(): number;
+}
+
+export class MuxPort implements PortCarrier {
+  readonly #world: World;
+  readonly #owner: MuxPortOwner;
+  readonly #mux: Mux;
+  #stalledSince: Millis = 0;
+  #stallTimer: Timer | undefined;
+
+  constructor(world: World, owner: MuxPortOwner) {
+    this.#world = world;
+    this.#owner = owner;
+    this.#mux = new Mux({
+      outputWaiting: () => owner.outputWaiting(),
+      stalled: (isStalled) => this.#onStall(isStalled),
+    });
+  }
+
+  get canOpen(): boolean {
+    return this.#mux.canOpen;
+  }
+
+  get isStalled(): boolean {
+    return this.#mux.isStalled;
+  }
+
+  get openCount(): number {
+    return this.#mux.openCount;
+  }
+
+  get bytesUp(): number {
+    return this.#mux.bytesUp;
+  }
+
+  get bytesDown(): number {
+    return this.#mux.bytesDown;
+  }
+
+  open(): TunnelStream {
+    return this.#mux.open();
+  }
+
+  pull(target: Buffer, offset: number, maxBytes: number): number {
+    return this.#mux.pull(target, offset, maxBytes, this.#owner.nextNumber());
+  }
+
+  deliver(payload: Buffer): boolean {
+    return this.#mux.receive(payload);
+  }
+
+  connectFailed(): void {
+    this.#mux.connectFailed();
+  }
+
+  batchEnd(acknowledgedBelow: number): void {
+    this.#mux.endBatch();
+    this.#mux.acknowledgedBelow(acknowledgedBelow);
+  }
+
+  abort(error: Error | undefined): void {
+    this.#stallTimer?.cancel();
+    this.#mux.abort(error);
+  }
+
+  #onStall(isStalled: boolean): void {
+    this.#stallTimer?.cancel();
+    if (!isStalled) return this.#owner.resume();
+    this.#stalledSince = this.#world.clock.now();
+    this.#owner.stalled(this.#mux.heldBytes);
+    this.#owner.pause();
+    this.#watchStall();
+  }
+
+  #watchStall(): void {
+    this.#stallTimer = this.#world.clock.after(STALLED_READ_INTERVAL_MS, () => {
+      const stalledFor = this.#world.clock.now() - this.#stalledSince;
+      if (this.#mux.openCount > 1 && stalledFor >= MAX_SIBLING_STALL_MS) {
+        const error = this.#mux.resetGreediest();
+        if (error) this.#owner.streamReset(error);
+        return;
+      }
+      this.#watchStall();
+      // One batch, then paused again; beyond its tolerance the mux takes nothing, and the agent repeats it later.
+      this.#owner.resume();
+      this.#world.clock.soon(() => {
+        if (this.#mux.isStalled) this.#owner.pause();
+      });
+    });
+  }
+}

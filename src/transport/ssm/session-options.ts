@@ -1,0 +1,20 @@
+import type { Agent } from 'node:http';
+import type { Millis } from '../../domain/millis.ts';
+import type { TunnelEventListener } from '../../domain/tunnel-event.ts';
+
+/** What the network between us and the cloud needs; one resolver makes it for API and websocket alike. */
+export interface WebSocketRoute {
+  agentFor(url: string): Agent | undefined;
+  readonly ca: string[] | undefined;
+}
+
+export interface SsmOptions {
+  readonly route: WebSocketRoute;
+  readonly onEvent: TunnelEventListener;
+  /** Payload bytes of one data message; above 1536 is not known to pass the service. */
+  readonly maxPayload?: number;
+  /** Makes the agent use basic mode, one connection a session. */
+  readonly forceBasic?: boolean;
+  /** How long a lost websocket is tried again before the session counts as lost. */
+  readonly reconnectLimit?: Millis;
+}

@@ -1,0 +1,154 @@
+/**
+ * Many websocket frames in one socket write. `ws` sends every message with system calls of its own; at a kilobyte a message that is
+ * most of the cost of an upload. So binary messages are framed and masked here, into a few large buffers (RFC 6455 section 5).
+ *
+ * Only for client sockets without extensions. Control frames still go through `ws`: it writes whole frames at once, so the two do not
+ * mix inside a frame.
+ */
+import type { Socket } from 'node:net';
+import type { Random } from '../../runtime/random.ts';
+
+const FIN_BINARY = 0x82;
+const MASKED = 0x80;
+const SHORT_LENGTH_LIMIT = 126;
+const LENGTH_16 = 126;
+const LENGTH_64 = 127;
+const MAX_FRAME_HEADER = 14;
+
+const SEGMENT_BYTES = 128 * 1024;
+/** Segments that wait to be used again. */
+const MAX_FREE_SEGMENTS = 8;
+/** A frame must not be predictable, so each one has a fresh mask (RFC 6455 section 5.3). */
+const MASK_POOL_WORDS = 1024;
+
+interface Segment {
+  readonly bytes: Buffer;
+  readonly words: Int32Array;
+  used: number;
+}
+
+export class FrameBatch {
+  readonly #socket: Socket;
+  readonly #random: Random;
+  readonly #free: Segment[] = [];
+  #full: Segment[] = [];
+  #current: Segment | undefined;
+  #masks = new Int32Array(0);
+  #nextMask = 0;
+  /** Messages framed since the last flush. */
+  pendingCount = 0;
+
+  constructor(socket: Socket, random: Random) {
+    this.#socket = socket;
+    this.#random = random;
+  }
+
+  /** Bytes that the socket has not sent yet. */
+  get backlog(): number {
+    return this.#socket.writableLength;
+  }
+
+  /** Frames one binary message; the bytes are copied and may be reused at once. */
+  append(source: Buffer, offset: number, byteCount: number): void {
+    const segment = this.#segmentFor(byteCount + MAX_FRAME_HEADER);
+    const mask = this.#takeMask();
+    const at = writeFrameHeader(segment.bytes, segment.used, byteCount, mask);
+    copyMasked(segment, at, source, offset, byteCount, mask);
+    segment.used = at + byteCount;
+    this.pendingCount++;
+  }
+
+  /** Hands everything to the socket in one write (a vectored one, if there are several segments). */
+  flush(): void {
+    if (this.pendingCount === 0) return;
+    this.pendingCount = 0;
+    const segments = this.#full;
+    if (this.#current && this.#current.used > 0) segments.push(this.#current);
+    this.#full = [];
+    this.#current = undefined;
+    if (this.#socket.destroyed) return;
+    const several = segments.length > 1;
+    if (several) this.#socket.cork();
+    for (const segment of segments) {
+      this.#socket.write(segment.bytes.subarray(0, segment.used), () => {
+        if (this.#free.length < MAX_FREE_SEGMENTS && segment.bytes.length === SEGMENT_BYTES) {
+          segment.used = 0;
+          this.#free.push(segment);
+        }
+      });
+    }
+    if (several) this.#socket.uncork();
+  }
+
+  #segmentFor(byteCount: number): Segment {
+    if (this.#current && this.#current.bytes.length - this.#current.used >= byteCount) return this.#current;
+    if (this.#current) this.#full.push(this.#current);
+    this.#current =
+      (byteCount <= SEGMENT_BYTES ? this.#free.pop() : undefined) ?? newSegment(Math.max(SEGMENT_BYTES, byteCount + 3));
+    return this.#current;
+  }
+
+  #takeMask(): number {
+    if (this.#nextMask === this.#masks.length) {
+      const bytes = this.#random.bytes(MASK_POOL_WORDS * 4);
+      this.#masks = new Int32Array(MASK_POOL_WORDS);
+      new Uint8Array(this.#masks.buffer).set(bytes);
+      this.#nextMask = 0;
+    }
+    return this.#masks[this.#nextMask++]!;
+  }
+}
+
+function newSegment(byteCount: number): Segment {
+  const bytes = Buffer.allocUnsafeSlow(Math.ceil(byteCount / 4) * 4);
+  return { bytes, words: new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4), used: 0 };
+}
+
+/** The mask's bytes on the wire are the word's bytes in memory order, so that masking by words needs no swapping. */
+const maskWord = new Int32Array(1);
+const maskBytes = new Uint8Array(maskWord.buffer);
+
+function writeFrameHeader(target: Buffer, at: number, byteCount: number, mask: number): number {
+  let next = at;
+  target[next++] = FIN_BINARY;
+  if (byteCount < SHORT_LENGTH_LIMIT) {
+    target[next++] = MASKED | byteCount;
+  } else if (byteCount < 0x1_0000) {
+    target[next++] = MASKED | LENGTH_16;
+    next = target.writeUInt16BE(byteCount, next);
+  } else {
+    target[next++] = MASKED | LENGTH_64;
+    next = target.writeUInt32BE(0, next);
+    next = target.writeUInt32BE(byteCount, next);
+  }
+  maskWord[0] = mask;
+  target[next++] = maskBytes[0]!;
+  target[next++] = maskBytes[1]!;
+  target[next++] = maskBytes[2]!;
+  target[next++] = maskBytes[3]!;
+  return next;
+}
+
+/** Copies with the mask applied: by 32-bit words where both sides are aligned (nearly always), else byte by byte. */
+function copyMasked(
+  segment: Segment,
+  at: number,
+  source: Buffer,
+  offset: number,
+  byteCount: number,
+  mask: number,
+): void {
+  const sourceStart = source.byteOffset + offset;
+  let done = 0;
+  if (at % 4 === 0 && sourceStart % 4 === 0) {
+    const wordCount = byteCount >>> 2;
+    const sourceWords = new Int32Array(source.buffer, sourceStart, wordCount);
+    const words = segment.words;
+    const base = at >>> 2;
+    for (let index = 0; index < wordCount; index++) words[base + index] = sourceWords[index]! ^ mask;
+    done = wordCount * 4;
+  }
+  maskWord[0] = mask;
+  const target = segment.bytes;
+  for (; done < byteCount; done++) target[at + done] = source[offset + done]! ^ maskBytes[done & 3]!;
+}
