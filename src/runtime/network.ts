@@ -1,0 +1,69 @@
+import { type Agent, Agent as HttpAgent } from 'node:http';
+import { Agent as HttpsAgent } from 'node:https';
+import { trustedRoots } from './ca-bundles.ts';
+import { loadProxyAgents, type ProxyAgentFactory } from './proxy-agents.ts';
+import { proxyFor } from './proxy-rules.ts';
+import type { World } from './world.ts';
+
+/** How this machine reaches the outside: the one place where API calls and websockets learn of proxies and CA bundles. */
+export interface NetworkSettings extends AsyncDisposable {
+  /**
+   * The agent for a request to `url` (`https:`, `http:`, `wss:`, `ws:`): through the proxy that the environment names for it, or
+   * direct. It keeps connections alive and brings the CA bundles. Undefined for any other scheme. An agent's errors are CT_PROXY
+   * (or CT_TLS) where the proxy is to blame, and Node's own where it is not.
+   *
+   * @throws CT_PROXY when the environment names a proxy with an address that is none
+   */
+  agentFor(url: string | URL): Agent | undefined;
+  /** For connections that are made without our agents; undefined: Node's default roots. */
+  readonly ca: string[] | undefined;
+}
+
+/** What may be proxied at all, one of each kind, to learn which proxy packages are wanted before the first request. */
+const PROXY_VARIABLES = ['https_proxy', 'http_proxy', 'all_proxy'];
+
+function configuredProxies(world: World): URL[] {
+  const probes = ['https://probe.invalid', 'http://probe.invalid'].map((url) => new URL(url));
+  const env = { ...world.env, no_proxy: '', NO_PROXY: '' };
+  return probes.map((url) => proxyFor(url, env)).filter((proxy) => proxy !== undefined);
+}
+
+/**
+ * Reads proxies (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY; see proxy-rules.ts) and CA bundles (AWS_CA_BUNDLE,
+ * NODE_EXTRA_CA_CERTS) from the world's environment. Proxy packages are loaded only when a proxy is configured.
+ *
+ * @throws CT_TLS when a CA bundle cannot be read, CT_PROXY when a proxy address cannot be understood
+ */
+export async function networkSettings(world: World): Promise<NetworkSettings> {
+  const ca = await trustedRoots(world.env);
+  const hasProxy = PROXY_VARIABLES.some((name) => world.env[name] || world.env[name.toUpperCase()]);
+  const proxies = hasProxy ? configuredProxies(world) : [];
+  const throughProxy: ProxyAgentFactory | undefined = proxies.length > 0 ? await loadProxyAgents(proxies) : undefined;
+  const agents = new Map<string, Agent>();
+  const cached = (key: string, make: () => Agent) => {
+    const agent = agents.get(key) ?? make();
+    agents.set(key, agent);
+    return agent;
+  };
+  const roots = ca === undefined ? {} : { ca };
+
+  return {
+    ca,
+    agentFor(address) {
+      const url = typeof address === 'string' ? new URL(address) : address;
+      const protocol = url.protocol.replace(/^ws/, 'http');
+      if (protocol !== 'https:' && protocol !== 'http:') return undefined;
+      const proxy = proxyFor(url, world.env);
+      if (proxy === undefined || throughProxy === undefined) {
+        return cached(protocol, () =>
+          protocol === 'https:' ? new HttpsAgent({ keepAlive: true, ...roots }) : new HttpAgent({ keepAlive: true }),
+        );
+      }
+      return cached(`${url.protocol} ${proxy.href}`, () => throughProxy(url.protocol, proxy, ca));
+    },
+    async [Symbol.asyncDispose]() {
+      for (const agent of agents.values()) agent.destroy();
+      agents.clear();
+    },
+  };
+}

@@ -1,0 +1,56 @@
+import { generateKeyPairSync, sign } from 'node:crypto';
+
+/** A key and a certificate that signs itself, made anew for each test run: no private key lies in the repository. */
+export interface SelfSigned {
+  readonly keyPem: string;
+  readonly certificatePem: string;
+}
+
+/** DER: one byte of tag, the length, the content. */
+function der(tag: number, ...content: (Buffer | readonly Buffer[])[]): Buffer {
+  const body = Buffer.concat(content.flat());
+  const length =
+    body.length < 0x80
+      ? Buffer.from([body.length])
+      : body.length < 0x100
+        ? Buffer.from([0x81, body.length])
+        : Buffer.from([0x82, body.length >> 8, body.length & 0xff]);
+  return Buffer.concat([Buffer.from([tag]), length, body]);
+}
+
+const SEQUENCE = 0x30;
+const ECDSA_WITH_SHA256 = der(SEQUENCE, der(0x06, Buffer.from('2a8648ce3d040302', 'hex')));
+
+function distinguishedName(commonName: string): Buffer {
+  const attribute = der(SEQUENCE, der(0x06, Buffer.from('550403', 'hex')), der(0x0c, Buffer.from(commonName)));
+  return der(SEQUENCE, der(0x31, attribute));
+}
+
+function extension(oidHex: string, value: Buffer): Buffer {
+  return der(SEQUENCE, der(0x06, Buffer.from(oidHex, 'hex')), der(0x04, value));
+}
+
+/** RFC 5280: version 3, P-256, valid from 2020 to 2049, good as its own CA, for one DNS name and 127.0.0.1. */
+export function selfSignedCertificate(dnsName: string): SelfSigned {
+  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const alternativeNames = der(SEQUENCE, der(0x82, Buffer.from(dnsName)), der(0x87, Buffer.from([127, 0, 0, 1])));
+  const isAuthority = der(SEQUENCE, der(0x01, Buffer.from([0xff])));
+  const body = der(
+    SEQUENCE,
+    der(0xa0, der(0x02, Buffer.from([2]))),
+    der(0x02, Buffer.from([1])),
+    ECDSA_WITH_SHA256,
+    distinguishedName(dnsName),
+    der(SEQUENCE, der(0x17, Buffer.from('200101000000Z')), der(0x17, Buffer.from('491231235959Z'))),
+    distinguishedName(dnsName),
+    publicKey.export({ type: 'spki', format: 'der' }),
+    der(0xa3, der(SEQUENCE, extension('551d11', alternativeNames), extension('551d13', isAuthority))),
+  );
+  const signature = sign('sha256', body, privateKey);
+  const certificate = der(SEQUENCE, body, ECDSA_WITH_SHA256, der(0x03, Buffer.from([0]), signature));
+  const lines = certificate.toString('base64').replace(/.{64}/g, '$&\n');
+  return {
+    keyPem: privateKey.export({ type: 'pkcs8', format: 'pem' }) as string,
+    certificatePem: `-----BEGIN CERTIFICATE-----\n${lines.trimEnd()}\n-----END CERTIFICATE-----\n`,
+  };
+}
