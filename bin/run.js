@@ -14,5 +14,10 @@ if (!isSupported) {
 }
 const { enableCompileCache } = await import('node:module');
 enableCompileCache();
-const { main } = await import('../dist/cli/main.js');
+const { existsSync } = await import('node:fs');
+// A clone that is not built yet runs its sources; the published package has only dist.
+const compiled = new URL('../dist/cli/main.js', import.meta.url);
+const { main } = await import(
+  existsSync(compiled) ? compiled.href : new URL('../src/cli/main.ts', import.meta.url).href
+);
 await main(import.meta.url);

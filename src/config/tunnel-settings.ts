@@ -4,12 +4,12 @@ import type { Catalogue, CatalogueTarget } from './catalogue.ts';
 
 /** What flags say, with the `CLOUDTUN_*` environment already behind them; undefined where neither spoke. */
 export interface TunnelFlags {
-  readonly ttl?: string;
-  readonly idle?: string;
-  readonly grace?: string;
-  readonly bind?: readonly string[];
-  readonly profile?: string;
-  readonly region?: string;
+  readonly ttl?: string | undefined;
+  readonly idle?: string | undefined;
+  readonly grace?: string | undefined;
+  readonly bind?: readonly string[] | undefined;
+  readonly profile?: string | undefined;
+  readonly region?: string | undefined;
 }
 
 /** The settings of one tunnel after the order of spec section 4: flags, environment, project file, user file, default. */

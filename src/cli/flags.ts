@@ -1,0 +1,95 @@
+import { Flags } from '@oclif/core';
+
+/*
+ * Flags that several commands share. Each has its CLOUDTUN_* variable (spec section 4: flags over environment over files). None
+ * has an oclif default: a value that nobody gave must stay undefined, so that the catalogue can speak.
+ */
+
+/** For every command. */
+export const GLOBAL_FLAGS = {
+  json: Flags.boolean({ description: 'results as JSON', env: 'CLOUDTUN_JSON', helpGroup: 'GLOBAL' }),
+  quiet: Flags.boolean({
+    char: 'q',
+    description: 'results and errors only',
+    env: 'CLOUDTUN_QUIET',
+    helpGroup: 'GLOBAL',
+    exclusive: ['verbose'],
+  }),
+  verbose: Flags.boolean({
+    char: 'v',
+    description: 'say what is done and how long it takes; twice for more',
+    env: 'CLOUDTUN_VERBOSE',
+    helpGroup: 'GLOBAL',
+  }),
+  'no-input': Flags.boolean({
+    description: 'never ask; fail instead (also where CI is set)',
+    env: 'CLOUDTUN_NO_INPUT',
+    helpGroup: 'GLOBAL',
+  }),
+};
+
+/** For every command that asks a cloud. */
+export const SELECTION_FLAGS = {
+  profile: Flags.string({
+    aliases: ['aws-profile'],
+    description: 'AWS profile',
+    env: 'CLOUDTUN_PROFILE',
+    helpValue: 'NAME',
+  }),
+  region: Flags.string({
+    aliases: ['aws-region'],
+    description: 'AWS region',
+    env: 'CLOUDTUN_REGION',
+    helpValue: 'NAME',
+  }),
+};
+
+/** For every command that opens a tunnel in the foreground. */
+export const TUNNEL_FLAGS = {
+  ...SELECTION_FLAGS,
+  bind: Flags.string({
+    description: 'local address, may be repeated (default: 127.0.0.1 and ::1)',
+    env: 'CLOUDTUN_BIND',
+    helpValue: 'ADDRESS',
+    multiple: true,
+    multipleNonGreedy: true,
+  }),
+  ttl: Flags.string({
+    description: 'close after this time, or none (default: 8h)',
+    env: 'CLOUDTUN_TTL',
+    helpValue: 'TIME',
+  }),
+  idle: Flags.string({
+    description: 'close after this time without a connection, or none (default: none)',
+    env: 'CLOUDTUN_IDLE',
+    helpValue: 'TIME',
+  }),
+  grace: Flags.string({
+    description: 'how long open connections may take to end (default: 30s)',
+    env: 'CLOUDTUN_GRACE',
+    helpValue: 'TIME',
+  }),
+  reason: Flags.string({
+    description: "why you connect; kept in the journal and in the cloud's record of the session",
+    env: 'CLOUDTUN_REASON',
+    helpValue: 'TEXT',
+  }),
+  document: Flags.string({
+    description: 'Session document to start the session with',
+    env: 'CLOUDTUN_DOCUMENT',
+    helpValue: 'NAME',
+  }),
+  explain: Flags.boolean({
+    description: 'show route, document and permissions; open nothing',
+    env: 'CLOUDTUN_EXPLAIN',
+  }),
+  'no-probe': Flags.boolean({
+    description: 'do not wait for the far side to answer',
+    env: 'CLOUDTUN_NO_PROBE',
+  }),
+};
+
+/** A flag that may be repeated: oclif gives a list, but the bare text where it came from the environment (commas separate there). */
+export function listOf(value: string | readonly string[] | undefined): readonly string[] | undefined {
+  return typeof value === 'string' ? value.split(',').map((item) => item.trim()) : value;
+}

@@ -1,0 +1,119 @@
+import type { CloudtunError } from '../../domain/errors.ts';
+import type { Millis } from '../../domain/millis.ts';
+import type { TunnelEvent } from '../../domain/tunnel-event.ts';
+import type { ForwardEvent, ForwardReport } from '../../forward/forward-types.ts';
+import { isoTime } from '../../runtime/iso-time.ts';
+import { errorJson } from './error-json.ts';
+import type { EventJson } from './event-schema.ts';
+
+/** Where a forward was opened, as its provider knows it. */
+export interface Place {
+  /** `aws prod/ap-northeast-1`. */
+  readonly label: string;
+  readonly region: string;
+  readonly profile: string | undefined;
+}
+
+type ReadyEvent = Extract<ForwardEvent, { type: 'ready' }>;
+
+/** A forward's event as a JSON line. */
+export function eventJson(event: ForwardEvent, place: Place, wall: Millis): EventJson {
+  const at = isoTime(wall);
+  switch (event.type) {
+    case 'ready':
+      return readyJson(event, place, at);
+    case 'client': {
+      const { change, rule, connection, from, clients, bytesUp, bytesDown, error } = event;
+      return {
+        event: 'client',
+        at,
+        change,
+        rule,
+        connection,
+        from,
+        clients,
+        bytesUp,
+        bytesDown,
+        ...optionalError(error),
+      };
+    }
+    case 'expiring':
+      return { event: 'expiring', at, leftMs: event.left, because: event.because };
+    case 'draining':
+      return { event: 'draining', at, clients: event.clients, because: event.because };
+    case 'tunnel':
+      return tunnelEventJson(event.event, at);
+  }
+}
+
+export function closedJson(report: ForwardReport, wall: Millis): EventJson {
+  return {
+    event: 'closed',
+    at: isoTime(wall),
+    reason: report.reason,
+    durationMs: report.duration,
+    connections: report.connections,
+    bytesUp: report.bytesUp,
+    bytesDown: report.bytesDown,
+    ...optionalError(report.error),
+  };
+}
+
+export function errorEventJson(error: CloudtunError, wall: Millis): EventJson {
+  return { event: 'error', at: isoTime(wall), error: errorJson(error) };
+}
+
+function readyJson(event: ReadyEvent, place: Place, at: string): EventJson {
+  const { target, node, to } = event.route;
+  return {
+    event: 'ready',
+    at,
+    rule: event.rule,
+    readiness: event.readiness.kind,
+    ...(event.readiness.greeting !== undefined && { greeting: event.readiness.greeting }),
+    local: event.local.map(({ host, port }) => ({ host, port })),
+    target: {
+      provider: target.provider,
+      kind: target.kind,
+      id: target.id,
+      ...(target.kind === 'machine' && target.name !== undefined && { name: target.name }),
+      ...(target.kind === 'database' && { engine: target.engine, engineLabel: target.engineLabel }),
+    },
+    to: { ...(to.host !== undefined && { host: to.host }), port: to.port },
+    ...(node.id !== target.id && { via: { id: node.id, ...(node.name !== undefined && { name: node.name }) } }),
+    region: place.region,
+    ...(place.profile !== undefined && { profile: place.profile }),
+    expiresAt: event.expiresAt === undefined ? null : isoTime(event.expiresAt),
+  };
+}
+
+function tunnelEventJson(event: TunnelEvent, at: string): EventJson {
+  switch (event.type) {
+    case 'phase':
+      return { event: 'phase', at, phase: event.phase, durationMs: event.duration };
+    case 'session-started':
+      return { event: 'session', at, sessionId: event.sessionId, change: 'started' };
+    case 'session-ended':
+      return { event: 'session', at, sessionId: event.sessionId, change: 'ended', reason: event.reason };
+    case 'session-stalled':
+      return {
+        event: 'session',
+        at,
+        sessionId: event.sessionId,
+        change: 'stalled',
+        reason: `${event.heldByteCount} bytes held`,
+      };
+    case 'reconnecting':
+      return { event: 'reconnecting', at, sessionId: event.sessionId, reason: event.reason, attempt: event.attempt };
+    case 'renewed':
+      return { event: 'renewed', at, sessionId: event.sessionId, how: event.how, downtimeMs: event.downtime };
+    case 'stream-reset':
+      return { event: 'stream-reset', at, sessionId: event.sessionId, error: errorJson(event.error) };
+    case 'warning':
+      return { event: 'warning', at, message: event.message };
+  }
+}
+
+function optionalError(error: CloudtunError | undefined): { error?: ReturnType<typeof errorJson> } {
+  return error === undefined ? {} : { error: errorJson(error) };
+}

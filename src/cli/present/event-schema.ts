@@ -1,0 +1,124 @@
+import { z } from 'zod';
+import { ENGINES, PROVIDER_IDS } from '../../domain/target.ts';
+
+/*
+ * The JSON lines of `rds --json` and `forward --json`, and the error object of every `--json`: public, so fields are added and
+ * never renamed. docs/reference/events.schema.json is generated from here (scripts/events-schema.ts).
+ */
+
+const count = z.int().min(0);
+const instant = z.iso.datetime().meta({ description: 'UTC' });
+
+export const errorSchema = z.object({
+  code: z.string().regex(/^CT_[A-Z_]+$/),
+  message: z.string(),
+  kind: z.string(),
+  exitCode: z.int().min(1).max(255),
+  retryable: z.boolean().meta({ description: 'the same call may succeed later without a person doing anything' }),
+  details: z.array(z.object({ label: z.string(), text: z.string() })),
+  hints: z.array(z.string()),
+  causes: z.array(z.object({ name: z.string(), code: z.string().optional(), message: z.string() })),
+  page: z.string(),
+});
+
+const at = { at: instant };
+
+const nodeSchema = z.object({ id: z.string(), name: z.string().optional() });
+
+const rule = { rule: count.meta({ description: 'which -L, counted from 0 in the order given' }) };
+
+const readySchema = z.object({
+  event: z.literal('ready'),
+  ...at,
+  ...rule,
+  readiness: z.enum(['ready', 'open']).meta({
+    description: 'ready: the far side greeted or answered; open: the connect was taken and nothing refused it',
+  }),
+  greeting: z.string().optional(),
+  local: z.array(z.object({ host: z.string(), port: z.int().min(1).max(65_535) })).min(1),
+  target: z.object({
+    provider: z.enum(PROVIDER_IDS),
+    kind: z.enum(['machine', 'database']),
+    id: z.string(),
+    name: z.string().optional(),
+    engine: z.enum(ENGINES).optional(),
+    engineLabel: z.string().optional(),
+  }),
+  to: z
+    .object({ host: z.string().optional(), port: z.int().min(1).max(65_535) })
+    .meta({ description: 'as the far machine sees it; without host: the machine itself' }),
+  via: nodeSchema
+    .optional()
+    .meta({ description: 'the machine in between; absent when the target is dialled directly' }),
+  region: z.string(),
+  profile: z.string().optional(),
+  expiresAt: z.union([instant, z.null()]).meta({ description: 'null: no time limit' }),
+});
+
+const clientSchema = z.object({
+  event: z.literal('client'),
+  ...at,
+  change: z.enum(['connected', 'closed']),
+  ...rule,
+  connection: z.int().min(1).meta({ description: 'counts the connections of this command from 1' }),
+  from: z.string().meta({ description: "the client's address" }),
+  clients: count.meta({ description: 'open after this change' }),
+  bytesUp: count.meta({ description: 'of this connection' }),
+  bytesDown: count.meta({ description: 'of this connection' }),
+  error: errorSchema.optional(),
+});
+
+const sessionId = { sessionId: z.string() };
+
+const closeReasons = ['interrupted', 'ttl', 'idle', 'lost', 'ended', 'failed'] as const;
+
+export const eventSchema = z
+  .discriminatedUnion('event', [
+    readySchema,
+    clientSchema,
+    z.object({ event: z.literal('phase'), ...at, phase: z.string(), durationMs: z.number().min(0) }),
+    z.object({
+      event: z.literal('session'),
+      ...at,
+      ...sessionId,
+      change: z.enum(['started', 'ended', 'stalled']),
+      reason: z.string().optional(),
+    }),
+    z.object({ event: z.literal('reconnecting'), ...at, ...sessionId, reason: z.string(), attempt: count }),
+    z.object({
+      event: z.literal('renewed'),
+      ...at,
+      ...sessionId,
+      how: z.enum(['resumed', 'new-session']),
+      downtimeMs: z.number().min(0),
+    }),
+    z.object({ event: z.literal('stream-reset'), ...at, ...sessionId, error: errorSchema }),
+    z.object({ event: z.literal('expiring'), ...at, leftMs: z.number().min(0), because: z.enum(['ttl', 'idle']) }),
+    z.object({ event: z.literal('draining'), ...at, clients: count, because: z.enum(closeReasons) }),
+    z.object({ event: z.literal('warning'), ...at, message: z.string() }),
+    z.object({
+      event: z.literal('closed'),
+      ...at,
+      reason: z.enum(closeReasons),
+      durationMs: z.number().min(0),
+      connections: count,
+      bytesUp: count,
+      bytesDown: count,
+      error: errorSchema.optional(),
+    }),
+    z
+      .object({ event: z.literal('error'), ...at, error: errorSchema })
+      .meta({ description: 'the command failed before anything was ready' }),
+  ])
+  .meta({
+    title: 'cloudtun events',
+    description: 'one JSON object a line on stdout of `cloudtun rds --json` and `cloudtun forward --json`',
+  });
+
+export type ErrorJson = z.infer<typeof errorSchema>;
+export type EventJson = z.infer<typeof eventSchema>;
+
+/** JSON Schema of one line, as published. */
+export function eventJsonSchema(): object {
+  return z.toJSONSchema(eventSchema, { target: 'draft-2020-12' });
+}

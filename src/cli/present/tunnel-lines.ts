@@ -1,0 +1,142 @@
+import { formatByteCount } from '../../domain/byte-count.ts';
+import { formatDuration } from '../../domain/duration.ts';
+import { formatEndpoint } from '../../domain/endpoint.ts';
+import type { Millis } from '../../domain/millis.ts';
+import { type Route, targetLabel } from '../../domain/target.ts';
+import type { TunnelEvent } from '../../domain/tunnel-event.ts';
+import type { CloseReason, ForwardEvent, ForwardReport } from '../../forward/forward-types.ts';
+import type { Place } from './event-json.ts';
+import { printable } from './printable.ts';
+
+type ReadyEvent = Extract<ForwardEvent, { type: 'ready' }>;
+
+const DAY: Millis = 86_400_000;
+
+/** `ready 127.0.0.1:13306 -> prod (MySQL 8.0, aws lab/ap-northeast-1, via bastion-a, expires 18:02)`; `open …` for silent protocols. */
+export function readyLine(event: ReadyEvent, place: Place, now: Millis): string {
+  const remarks = [speaks(event), place.label, via(event.route), expiry(event.expiresAt, now)];
+  const local = event.local[0]!;
+  const about = remarks.filter((remark) => remark !== undefined).join(', ');
+  return printable(`${event.readiness.kind} ${formatEndpoint(local)} -> ${reached(event.route)} (${about})`);
+}
+
+function speaks({ route, readiness }: ReadyEvent): string | undefined {
+  return route.target.kind === 'database' ? route.target.engineLabel : readiness.greeting;
+}
+
+/** What the user calls the far end: the database, a port of the machine, or a host behind it. */
+function reached({ target, to }: Route): string {
+  if (target.kind === 'database') return targetLabel(target);
+  return to.host === undefined ? `${targetLabel(target)}:${to.port}` : formatEndpoint(to);
+}
+
+function via({ target, node, to }: Route): string | undefined {
+  return node.id !== target.id || to.host !== undefined ? `via ${targetLabel(node)}` : undefined;
+}
+
+function expiry(expiresAt: Millis | undefined, now: Millis): string {
+  if (expiresAt === undefined) return 'no time limit';
+  const date = new Date(expiresAt);
+  const time = `${two(date.getHours())}:${two(date.getMinutes())}`;
+  if (expiresAt - now < DAY) return `expires ${time}`;
+  return `expires ${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ${time}`;
+}
+
+function two(number: number): string {
+  return String(number).padStart(2, '0');
+}
+
+const CLOSED_BY: Readonly<Record<CloseReason, string>> = {
+  interrupted: '',
+  ttl: ', time limit reached',
+  idle: ', idle',
+  lost: ', tunnel lost',
+  ended: '',
+  failed: ', never ready',
+};
+
+/** `closed after 42m, 3 connections, 18.4 MB down, 0.9 MB up` and, unless the user did it, why. */
+export function closedLine(report: ForwardReport): string {
+  const parts = [
+    `closed after ${formatDuration(report.duration)}`,
+    plural(report.connections, 'connection'),
+    `${formatByteCount(report.bytesDown)} down`,
+    `${formatByteCount(report.bytesUp)} up`,
+  ];
+  return parts.join(', ') + CLOSED_BY[report.reason];
+}
+
+/** `draining 1 connection (again to cut) ...`; undefined when nothing is open and there is nothing to wait for. */
+export function drainingText(clients: number, because: CloseReason): string | undefined {
+  if (clients === 0) return undefined;
+  return `draining ${plural(clients, 'connection')}${because === 'interrupted' ? ' (again to cut)' : ''} ...`;
+}
+
+function plural(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}
+
+/** How much a person who did not ask with `-v` should see of an event. */
+export interface Remark {
+  readonly text: string;
+  readonly weight: 'note' | 'info' | 'debug';
+}
+
+/** What to tell about the life of a forward besides its ready and closing lines; undefined when those say it. */
+export function remarkOn(event: ForwardEvent): Remark | undefined {
+  switch (event.type) {
+    case 'ready':
+    case 'draining':
+      return undefined;
+    case 'client':
+      return clientRemark(event);
+    case 'expiring': {
+      const why = event.because === 'ttl' ? 'the time limit' : 'no connection is open';
+      return { text: `closing in ${formatDuration(event.left)}: ${why}`, weight: 'note' };
+    }
+    case 'tunnel':
+      return tunnelRemark(event.event);
+  }
+}
+
+function clientRemark(event: Extract<ForwardEvent, { type: 'client' }>): Remark {
+  const name = `connection ${event.connection}`;
+  if (event.error) {
+    const what = `${printable(event.error.message)} (${event.error.code})`;
+    return { text: `${name} from ${event.from} failed: ${what}`, weight: 'note' };
+  }
+  const change = event.change === 'connected' ? `opened from ${event.from}` : 'closed';
+  return { text: `${name} ${change}, ${event.clients} open`, weight: 'info' };
+}
+
+function tunnelRemark(event: TunnelEvent): Remark {
+  switch (event.type) {
+    case 'phase':
+      return { text: `${event.phase}: ${event.duration.toFixed(1)} ms`, weight: 'info' };
+    case 'session-started':
+      return { text: `session ${event.sessionId} started`, weight: 'info' };
+    case 'session-ended':
+      return { text: `session ${event.sessionId} ended: ${printable(event.reason)}`, weight: 'info' };
+    case 'session-stalled':
+      return {
+        text: `a slow reader holds ${formatByteCount(event.heldByteCount)} of ${event.sessionId}`,
+        weight: 'info',
+      };
+    case 'reconnecting':
+      return {
+        text: `connection lost (${printable(event.reason)}), reconnecting, attempt ${event.attempt}`,
+        weight: event.attempt === 1 ? 'note' : 'info',
+      };
+    case 'renewed': {
+      const how = event.how === 'resumed' ? 'nothing lost' : 'in a new session';
+      return { text: `connected again after ${formatDuration(event.downtime)}, ${how}`, weight: 'note' };
+    }
+    case 'stream-reset':
+      return {
+        text: `a connection was reset: ${printable(event.error.message)} (${event.error.code})`,
+        weight: 'note',
+      };
+    case 'warning':
+      return { text: `warning: ${printable(event.message)}`, weight: 'note' };
+  }
+}
