@@ -39,6 +39,9 @@ function unknownFlag(flag: string, knownFlags: readonly string[], help: string):
 
 /** oclif's sentences begin with a capital and end with an advice that our hint gives. */
 function plainSentence(message: string): string {
-  const sentence = message.replace(/\nSee more help with --help$/, '').replace(/\s*\n\s*/g, ' ');
+  const sentence = message
+    .replace(/\nSee more help with --help$/, '')
+    .replace(/\.$/, '')
+    .replace(/\s*\n\s*/g, ' ');
   return sentence.charAt(0).toLowerCase() + sentence.slice(1);
 }
