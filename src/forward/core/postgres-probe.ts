@@ -68,6 +68,7 @@ export class PostgresAnswerReader {
   }
 
   #refusal(): CloudtunError {
+    this.#held = this.#held.subarray(0, Math.min(this.#held.length, this.#errorLength()));
     const text = this.#isPlainText() ? serverText(this.#held.subarray(1), 512) : this.#messageField();
     return new CloudtunError('CT_DATABASE_REFUSED', `${this.#where} answered with a PostgreSQL error: ${text}`);
   }
