@@ -22,6 +22,8 @@ export interface MachineTarget {
   readonly agentVersion?: string;
   readonly privateIp?: string;
   readonly privateDns?: string;
+  /** The availability zone, in the cloud's words. */
+  readonly zone?: string;
   readonly networkId?: string;
   readonly subnetId?: string;
   readonly securityGroupIds?: readonly string[];
@@ -42,6 +44,8 @@ export interface DatabaseTarget {
   readonly available: boolean;
   /** The cloud's word for its state (`available`, `stopped`, `backing-up`). */
   readonly status: string;
+  /** The availability zone it runs in now, in the cloud's words; a cluster or proxy may have none of its own. */
+  readonly zone?: string;
   readonly networkId?: string;
   readonly subnetIds: readonly string[];
   readonly securityGroupIds: readonly string[];

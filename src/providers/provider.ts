@@ -7,6 +7,12 @@ export interface CloudSelection {
   readonly region?: string;
 }
 
+/** Questions that only a person can answer; each absent where nobody is there to ask (no terminal, `--no-input`). */
+export interface Prompts {
+  /** The current code of an MFA device, by the device's name or ARN. */
+  readonly mfaCode?: (device: string) => Promise<string>;
+}
+
 /** Who we are to the cloud, and by what. */
 export interface Identity {
   /** For AWS the caller's ARN. */
