@@ -9,17 +9,19 @@ import { ENGINES, PROVIDER_IDS } from '../../domain/target.ts';
 const count = z.int().min(0);
 const instant = z.iso.datetime().meta({ description: 'UTC' });
 
-export const errorSchema = z.object({
-  code: z.string().regex(/^CT_[A-Z_]+$/),
-  message: z.string(),
-  kind: z.string(),
-  exitCode: z.int().min(1).max(255),
-  retryable: z.boolean().meta({ description: 'the same call may succeed later without a person doing anything' }),
-  details: z.array(z.object({ label: z.string(), text: z.string() })),
-  hints: z.array(z.string()),
-  causes: z.array(z.object({ name: z.string(), code: z.string().optional(), message: z.string() })),
-  page: z.string(),
-});
+export const errorSchema = z
+  .object({
+    code: z.string().regex(/^CT_[A-Z_]+$/),
+    message: z.string(),
+    kind: z.string(),
+    exitCode: z.int().min(1).max(255),
+    retryable: z.boolean().meta({ description: 'the same call may succeed later without a person doing anything' }),
+    details: z.array(z.object({ label: z.string(), text: z.string() })),
+    hints: z.array(z.string()),
+    causes: z.array(z.object({ name: z.string(), code: z.string().optional(), message: z.string() })),
+    page: z.string(),
+  })
+  .meta({ id: 'error' });
 
 const at = { at: instant };
 
