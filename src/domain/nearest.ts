@@ -1,12 +1,15 @@
+/** Longer names are compared by their start only; 64 is above what the clouds allow for most names. */
+const COMPARED = 64;
+
 /**
  * Names that a person may have meant: those within a third of the word's length of typing errors (at least two), or that contain
  * it, nearest first.
  */
 export function nearestNames(word: string, known: Iterable<string>, limit = 3): readonly string[] {
-  const wanted = word.toLowerCase();
+  const wanted = word.toLowerCase().slice(0, COMPARED);
   const reach = Math.max(2, Math.floor(wanted.length / 3));
   return [...new Set(known)]
-    .map((name) => ({ name, distance: nearness(wanted, name.toLowerCase()) }))
+    .map((name) => ({ name, distance: nearness(wanted, name.toLowerCase().slice(0, COMPARED)) }))
     .filter((candidate) => candidate.distance <= reach)
     .sort((a, b) => a.distance - b.distance || a.name.localeCompare(b.name))
     .slice(0, limit)
