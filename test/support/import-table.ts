@@ -1,0 +1,140 @@
+/**
+ * Who may import whom, as data (ARCHITECTURE.md, "Imports point one way"). The first row whose `folder` fits a file rules it.
+ *
+ * `<p>` stands for one folder name and means the same one on both sides; `**` for any number of them; `own` for the file's folder.
+ */
+export interface ImportRow {
+  readonly folder: string;
+  /** Paths below src/; a folder's own files are always allowed. */
+  readonly may: readonly string[];
+  /** Packages of the registry; none unless named. */
+  readonly packages?: readonly string[];
+  /** Modules of Node that may be used at run time; any unless named. Types are always free. */
+  readonly node?: readonly string[];
+  readonly why: string;
+}
+
+const GROUND = ['domain/**', 'runtime/**', 'types/**'];
+const SERVICES = ['broker/**', 'forward/**'];
+
+export const IMPORT_TABLE: readonly ImportRow[] = [
+  {
+    folder: 'lab/**/core',
+    may: ['**/core/**', 'domain/**', 'types/**'],
+    node: ['node:crypto', 'node:buffer'],
+    why: 'as every core, and it shares the codecs of the wire with the near side',
+  },
+  {
+    folder: '**/core',
+    may: ['domain/**', 'types/**'],
+    node: ['node:crypto', 'node:buffer'],
+    why: 'sans-IO stays sans-IO: bytes, commands and `now` in, steps out (node:crypto for digests and ciphers only)',
+  },
+  { folder: 'domain', may: ['types/**'], node: [], why: 'nouns; they know nothing' },
+  {
+    folder: 'runtime',
+    may: ['domain/**', 'types/**'],
+    packages: ['http-proxy-agent', 'https-proxy-agent', 'socks-proxy-agent', 'proxy-from-env'],
+    why: 'the outside world behind interfaces, corporate proxy and certificates included',
+  },
+  { folder: 'types', may: [], node: [], why: 'declarations only' },
+  {
+    folder: 'transport/ws',
+    may: ['transport/tunnel.ts', ...GROUND],
+    packages: ['ws'],
+    why: 'the one place that knows the websocket library',
+  },
+  {
+    folder: 'transport/smux',
+    may: ['transport/smux/core/**', 'transport/tunnel.ts', ...GROUND],
+    why: 'protocols do not know clouds, nor each other',
+  },
+  {
+    folder: 'transport/ssm',
+    may: ['transport/ssm/core/**', 'transport/ws/**', 'transport/smux/**', 'transport/tunnel.ts', ...GROUND],
+    why: 'Session Manager carries smux over a websocket; it does not know clouds',
+  },
+  {
+    folder: 'transport',
+    may: ['transport/**', ...GROUND],
+    why: '`dialers` sees every protocol; listener, splice and tunnel are what services use',
+  },
+  {
+    folder: 'providers/<p>/sdk',
+    may: [],
+    packages: [
+      '@aws-sdk/client-ec2',
+      '@aws-sdk/client-rds',
+      '@aws-sdk/client-ssm',
+      '@aws-sdk/client-sso-oidc',
+      '@aws-sdk/client-sts',
+      '@aws-sdk/credential-provider-node',
+      '@smithy/node-http-handler',
+      '@smithy/shared-ini-file-loader',
+      '@smithy/signature-v4',
+    ],
+    node: [],
+    why: 'the build bundles these modules, so they hold re-exports and nothing else may name an SDK package',
+  },
+  {
+    folder: 'providers/<p>',
+    may: ['providers/provider.ts', 'providers/<p>/**', ...GROUND],
+    why: 'a cloud meets a protocol only in domain/ (ticket, dialer, audit sink)',
+  },
+  { folder: 'providers', may: ['providers/**', ...GROUND], why: '`registry` sees every cloud' },
+  { folder: 'config', may: GROUND, packages: ['yaml', 'zod'], why: 'disk and schema' },
+  { folder: 'audit', may: GROUND, why: 'disk' },
+  {
+    folder: 'broker',
+    may: ['broker/core/**', 'providers/provider.ts', 'transport/tunnel.ts', 'config/**', 'audit/**', ...GROUND],
+    why: 'the one path to a tunnel, by interfaces; what is behind them is injected by compose',
+  },
+  {
+    folder: 'forward',
+    may: [
+      'forward/core/**',
+      'broker/**',
+      'providers/provider.ts',
+      'transport/{tunnel,splice,listener}.ts',
+      'audit/**',
+      ...GROUND,
+    ],
+    why: 'a front end takes a Dialer: no SDK, no websocket, no terminal',
+  },
+  {
+    folder: 'lab',
+    may: ['lab/**', '**/core/**', ...GROUND],
+    packages: ['ws', 'mysql2', '@electric-sql/pglite', '@electric-sql/pglite-socket', 'zod'],
+    why: 'the far side of the wire shares the codecs and nothing else with the near side; it checks its fault settings with zod',
+  },
+  {
+    folder: 'cli',
+    may: ['cli/**', 'compose.ts', ...SERVICES, 'config/**', 'audit/**', 'providers/provider.ts', ...GROUND],
+    packages: ['@oclif/core', 'cli-table3', '@inquirer/prompts', 'zod'],
+    why: 'the real World is made here; results become text or JSON here (zod writes the published JSON schemas)',
+  },
+  {
+    folder: 'commands/lab',
+    may: ['lab/**', 'cli/**', 'compose.ts', 'config/**', ...GROUND],
+    packages: ['@oclif/core'],
+    why: 'with `demo`, the only commands that know the lab',
+  },
+  {
+    folder: 'commands',
+    may: ['cli/**', 'compose.ts', ...SERVICES, 'config/**', 'audit/**', 'providers/provider.ts', ...GROUND],
+    packages: ['@oclif/core'],
+    why: 'parse, call, present',
+  },
+  {
+    folder: '.',
+    may: ['broker/**', 'forward/**', 'providers/**', 'transport/**', 'config/**', 'audit/**', ...GROUND],
+    why: '`compose` sees the whole, lazily',
+  },
+];
+
+/** Single files that their folder's row does not cover, each with its reason. */
+export const IMPORT_EXCEPTIONS: readonly {
+  readonly file: string;
+  readonly may: readonly string[];
+  readonly why: string;
+}[] = [{ file: 'commands/demo.ts', may: ['lab/**'], why: 'the story runs on the embedded lab' }];
