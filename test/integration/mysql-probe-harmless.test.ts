@@ -28,9 +28,13 @@ test('200 probes of a MariaDB that blocks after 3 errors do not block it; 3 hang
 }, async (t) => {
   const directory = await temporaryDirectory(t);
   const script = fileURLToPath(new URL('../support/blocking-server.ts', import.meta.url));
-  const { stdout } = await promisify(execFile)('unshare', ['--net', '--mount', process.execPath, script, directory], {
-    timeout: 120_000,
-  });
+  const { stdout } = await promisify(execFile)(
+    'unshare',
+    ['--net', '--mount', '--pid', '--fork', '--kill-child', process.execPath, script, directory],
+    {
+      timeout: 120_000,
+    },
+  );
   const result = JSON.parse(stdout) as {
     readonly greeting: string;
     readonly afterProbes: unknown;
