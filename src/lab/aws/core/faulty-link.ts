@@ -73,6 +73,11 @@ export class FaultyLink {
     return frames;
   }
 
+  /** Messages under way. */
+  get size(): number {
+    return this.#travelling.length - this.#head;
+  }
+
   get wakeAt(): Millis | undefined {
     return this.#travelling[this.#head]?.due;
   }

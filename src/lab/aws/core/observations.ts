@@ -84,15 +84,21 @@ export function addCounts(sum: Counters, more: Readonly<Counters>): void {
   }
 }
 
-/** Violations kept per session; a client that breaks a rule on every message is known well enough by then. */
+/** Violations told per session; a client that breaks a rule on every message is known well enough by then. */
 const MAX_VIOLATIONS = 200;
 
-/** One session's counters and violations. */
+/** One session's counters, and where its violations go. */
 export class Observations {
   readonly counters: Counters = noCounts();
-  readonly violations: string[] = [];
+  readonly #report: (what: string) => void;
+  #violationCount = 0;
+
+  constructor(report: (what: string) => void) {
+    this.#report = report;
+  }
 
   violation(what: string): void {
-    if (this.violations.length < MAX_VIOLATIONS) this.violations.push(what);
+    this.#violationCount += 1;
+    if (this.#violationCount <= MAX_VIOLATIONS) this.#report(what);
   }
 }
