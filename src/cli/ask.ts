@@ -13,7 +13,7 @@ export interface Choice {
 /** Lets a person choose one of a few; the answer is the `value`. */
 export async function askWhich(question: string, choices: readonly Choice[], signal: AbortSignal): Promise<string> {
   const { select } = await import('@inquirer/prompts');
-  return answer(select({ message: question, choices: [...choices] }, context(signal)));
+  return answer(select({ message: question, choices: [...choices] }, context(signal)), signal);
 }
 
 /** The current code of an MFA device. */
@@ -23,7 +23,7 @@ export async function askMfaCode(device: string, signal: AbortSignal): Promise<s
     message: `MFA code of ${device}:`,
     validate: (text: string) => /^\d{6}$/.test(text.trim()) || 'six digits',
   };
-  return (await answer(input(config, context(signal)))).trim();
+  return (await answer(input(config, context(signal)), signal)).trim();
 }
 
 function context(signal: AbortSignal) {
@@ -31,11 +31,11 @@ function context(signal: AbortSignal) {
 }
 
 /** The prompts put the terminal into raw mode, where Ctrl-C is a key and no signal: they answer it with an error of their own. */
-async function answer<T>(prompt: Promise<T>): Promise<T> {
+async function answer<T>(prompt: Promise<T>, signal: AbortSignal): Promise<T> {
   try {
     return await prompt;
   } catch (thrown) {
     if (thrown instanceof Error && thrown.name === 'ExitPromptError') throw Interrupted.by('SIGINT');
-    throw thrown;
+    throw signal.aborted ? signal.reason : thrown;
   }
 }

@@ -40,37 +40,44 @@ export function stablePort(subject: PortSubject): number {
   return FIRST_PORT + (createHash('sha256').update(canonical).digest().readUInt32BE(0) % PORT_COUNT);
 }
 
-/** The port of a catalogue target: the one that it fixes, else the stable one. Undefined for a machine, which has many ports. */
-export function cataloguePort(target: CatalogueTarget, region: string): number | undefined {
-  if (target.port !== undefined) return target.port;
-  const place = { region: target.region ?? region, ...(target.profile !== undefined && { profile: target.profile }) };
-  if (target.kind === 'database') return stablePort({ kind: 'rds', name: target.rds, ...place });
-  if (target.kind === 'host') {
-    return stablePort({ kind: 'host', name: `${target.host}:${target.hostPort}`, via: target.via, ...place });
-  }
-  return undefined;
-}
-
 /**
- * Refuses a catalogue in which the local port of `target` belongs to another target too. Two ports that were both written by hand
- * are the author's choice.
+ * The local port of a catalogue target that reaches one far end, after making sure that no other target has it too. Two ports that
+ * were both written by hand are the author's choice.
  *
  * @param region where targets are that name no region themselves
  * @throws CT_CONFIG naming both targets
  */
-export function refuseSharedPort(target: CatalogueTarget, catalogue: Catalogue, region: string): void {
+export function ownPort(
+  target: Extract<CatalogueTarget, { kind: 'database' | 'host' }>,
+  catalogue: Catalogue,
+  region: string,
+): number {
   const port = cataloguePort(target, region);
-  if (port === undefined) return;
   for (const other of catalogue.targets.values()) {
     const isByHand = target.port !== undefined && other.port !== undefined;
-    if (other.name === target.name || isByHand || cataloguePort(other, region) !== port) continue;
-    const derived = target.port === undefined ? target : other;
-    throw new CloudtunError('CT_CONFIG', `targets "${target.name}" and "${other.name}" both have local port ${port}`, {
-      details: [target, other].map((entry) => [
-        entry.name,
-        `${entry.place.file}:${entry.place.line}:${entry.place.column}`,
-      ]),
-      hint: `give "${derived.name}" a port of its own, such as port: ${port + 1}`,
-    });
+    if (other.name === target.name || isByHand || portOfAny(other, region) !== port) continue;
+    throw sharedPort(target, other, port);
   }
+  return port;
+}
+
+function sharedPort(target: CatalogueTarget, other: CatalogueTarget, port: number): CloudtunError {
+  const derived = target.port === undefined ? target : other;
+  return new CloudtunError('CT_CONFIG', `targets "${target.name}" and "${other.name}" both have local port ${port}`, {
+    details: [target, other].map(({ name, place }) => [name, `${place.file}:${place.line}:${place.column}`]),
+    hint: `give "${derived.name}" a port of its own, such as port: ${port + 1}`,
+  });
+}
+
+/** Undefined for a machine without a port of its own: which one is meant, its user says. */
+function portOfAny(target: CatalogueTarget, region: string): number | undefined {
+  return target.kind === 'database' || target.kind === 'host' ? cataloguePort(target, region) : target.port;
+}
+
+/** The port that the catalogue fixes, else the stable one. */
+function cataloguePort(target: Extract<CatalogueTarget, { kind: 'database' | 'host' }>, region: string): number {
+  if (target.port !== undefined) return target.port;
+  const place = { region: target.region ?? region, ...(target.profile !== undefined && { profile: target.profile }) };
+  if (target.kind === 'database') return stablePort({ kind: 'rds', name: target.rds, ...place });
+  return stablePort({ kind: 'host', name: `${target.host}:${target.hostPort}`, via: target.via, ...place });
 }

@@ -2,13 +2,19 @@ import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { type Catalogue, completeTargets } from '../../../src/config/catalogue.ts';
 import { parseCatalogue } from '../../../src/config/parse.ts';
-import { cataloguePort, refuseSharedPort, stablePort } from '../../../src/config/stable-port.ts';
+import { ownPort, stablePort } from '../../../src/config/stable-port.ts';
 
 const REGION = 'ap-northeast-1';
 
 function catalogue(targets: string): Catalogue {
   const { entries } = parseCatalogue(`version: 1\ntargets:\n${targets}`, 'cloudtun.yaml');
   return { files: ['cloudtun.yaml'], defaults: {}, unused: [], targets: completeTargets(entries) };
+}
+
+function portOf(all: Catalogue, name: string): number {
+  const target = all.targets.get(name);
+  assert.ok(target?.kind === 'database' || target?.kind === 'host');
+  return ownPort(target, all, REGION);
 }
 
 /** Two database names whose hashes meet, found by looking. */
@@ -49,17 +55,14 @@ suite('stable local ports', () => {
   });
 
   test('a catalogue entry has the port of the same target without a catalogue', () => {
-    const { targets } = catalogue('  orders: { rds: prod }\n');
-    assert.equal(
-      cataloguePort(targets.get('orders')!, REGION),
-      stablePort({ kind: 'rds', name: 'prod', region: REGION }),
-    );
+    const found = catalogue('  orders: { rds: prod }\n');
+    assert.equal(portOf(found, 'orders'), stablePort({ kind: 'rds', name: 'prod', region: REGION }));
   });
 
   test('two catalogue entries that meet are an error naming both and their places', () => {
     const [one, other] = namesThatCollide();
     const both = catalogue(`  first: { rds: ${one} }\n  second: { rds: ${other} }\n`);
-    assert.throws(() => refuseSharedPort(both.targets.get('first')!, both, REGION), {
+    assert.throws(() => portOf(both, 'first'), {
       code: 'CT_CONFIG',
       message: /"first" and "second" both have local port 2\d{4}/,
       details: [
@@ -72,8 +75,8 @@ suite('stable local ports', () => {
   test('a written port that another entry has by its hash is an error, two written ones are not', () => {
     const port = stablePort({ kind: 'rds', name: 'prod', region: REGION });
     const mixed = catalogue(`  a: { rds: prod }\n  b: { rds: other, port: ${port} }\n`);
-    assert.throws(() => refuseSharedPort(mixed.targets.get('b')!, mixed, REGION), { code: 'CT_CONFIG' });
+    assert.throws(() => portOf(mixed, 'b'), { code: 'CT_CONFIG' });
     const byHand = catalogue('  a: { rds: prod, port: 13306 }\n  b: { rds: other, port: 13306 }\n');
-    refuseSharedPort(byHand.targets.get('a')!, byHand, REGION);
+    assert.equal(portOf(byHand, 'a'), 13_306);
   });
 });

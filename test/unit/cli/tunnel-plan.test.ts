@@ -1,0 +1,141 @@
+import assert from 'node:assert/strict';
+import { suite, test } from 'node:test';
+import { type PlanFlags, parsePort, planDatabase, planForward, type TunnelPlan } from '../../../src/cli/tunnel-plan.ts';
+import { type Catalogue, completeTargets } from '../../../src/config/catalogue.ts';
+import { parseCatalogue } from '../../../src/config/parse.ts';
+
+const REGION = 'ap-northeast-1';
+
+const CATALOGUE = catalogue(`version: 1
+defaults: { region: eu-west-1 }
+targets:
+  bastion:  { aws: { instance: "tag:role=bastion", profile: prod, region: ${REGION} } }
+  other:    { aws: { instance: i-0other, profile: staging } }
+  prod:     { rds: orders-prod, via: bastion, port: 13306, user: app_reader }
+  plain:    { rds: orders }
+  web:      { gcp: { instance: web-1 } }
+  admin:    { host: admin.internal, hostPort: 80, via: bastion }
+`);
+const EMPTY = catalogue('version: 1\n');
+
+function catalogue(text: string): Catalogue {
+  const { defaults, entries } = parseCatalogue(text, 'cloudtun.yaml');
+  return { files: ['cloudtun.yaml'], defaults, unused: [], targets: completeTargets(entries) };
+}
+
+/** The local port of a plan's only rule. */
+function portOf(plan: TunnelPlan, region = REGION): number {
+  const [rule] = plan.rules;
+  assert.ok(rule && plan.rules.length === 1);
+  return typeof rule.port === 'number' ? rule.port : rule.port(region);
+}
+
+suite('rds', () => {
+  test('a name that no catalogue knows goes to the cloud as it is', () => {
+    const plan = planDatabase('prod', { reason: 'INC-1' }, EMPTY);
+    assert.deepEqual(plan.request, { kind: 'database', text: 'prod', reason: 'INC-1' });
+    assert.deepEqual(plan.settings.selection, {});
+    assert.equal(portOf(plan), portOf(planDatabase('prod', {}, EMPTY)));
+    assert.notEqual(portOf(plan), portOf(plan, 'eu-west-1'));
+  });
+
+  test('a catalogue name brings database, bastion, place, port and login', () => {
+    const plan = planDatabase('prod', {}, CATALOGUE);
+    assert.deepEqual(plan.request, { kind: 'database', text: 'orders-prod', via: 'tag:role=bastion' });
+    assert.deepEqual(plan.settings.selection, { profile: 'prod', region: REGION });
+    assert.equal(portOf(plan), 13_306);
+    assert.equal(plan.user, 'app_reader');
+  });
+
+  test('--via may be a catalogue name, and gives the place where the target names none', () => {
+    const plan = planDatabase('orders', { via: 'other' }, CATALOGUE);
+    assert.equal(plan.request.kind === 'database' && plan.request.via, 'i-0other');
+    assert.deepEqual(plan.settings.selection, { profile: 'staging', region: 'eu-west-1' });
+    assert.throws(() => planDatabase('orders', { via: 'admin' }, CATALOGUE), { code: 'CT_USAGE' });
+  });
+
+  test('--reader has a port of its own', () => {
+    const writer = planDatabase('plain', {}, CATALOGUE);
+    const reader = planDatabase('plain', { reader: true }, CATALOGUE);
+    assert.equal(reader.request.kind === 'database' && reader.request.reader, true);
+    assert.notEqual(portOf(reader), portOf(writer));
+    assert.notEqual(portOf(planDatabase('prod', { reader: true }, CATALOGUE)), 13_306);
+  });
+
+  test('--port stands over the catalogue', () => {
+    assert.equal(portOf(planDatabase('prod', { port: '4000' }, CATALOGUE)), 4_000);
+    assert.equal(portOf(planDatabase('prod', { port: 'auto' }, CATALOGUE)), 0);
+  });
+
+  test('a machine is no database, and the hint says how to reach it', () => {
+    assert.throws(() => planDatabase('bastion', {}, CATALOGUE), {
+      code: 'CT_USAGE',
+      message: '"bastion" of cloudtun.yaml is no database',
+      hints: ['try: cloudtun forward bastion'],
+    });
+    assert.throws(() => planDatabase('web', {}, CATALOGUE), { message: /Google Cloud/ });
+  });
+});
+
+suite('forward', () => {
+  const rule = { port: 8_080, to: { port: 80 } };
+
+  test('rules become endpoints of one machine, in order', () => {
+    const rules = [rule, { bind: '127.0.0.1', port: 5_432, to: { host: 'db.internal', port: 5_432 } }];
+    const plan = planForward('bastion', rules, {}, CATALOGUE);
+    assert.deepEqual(plan.request, {
+      kind: 'machine',
+      text: 'tag:role=bastion',
+      to: [{ port: 80 }, { host: 'db.internal', port: 5_432 }],
+    });
+    assert.deepEqual(plan.rules, [
+      { port: 8_080, to: { port: 80 } },
+      { bind: ['127.0.0.1'], port: 5_432, to: { host: 'db.internal', port: 5_432 } },
+    ]);
+    assert.deepEqual(plan.settings.selection, { profile: 'prod', region: REGION });
+  });
+
+  test('a host of the catalogue needs no rule', () => {
+    const plan = planForward('admin', [], {}, CATALOGUE);
+    assert.deepEqual(plan.request, {
+      kind: 'machine',
+      text: 'tag:role=bastion',
+      to: [{ host: 'admin.internal', port: 80 }],
+    });
+    assert.ok(portOf(plan) >= 20_000);
+    assert.equal(portOf(planForward('admin', [], { port: '8081' }, CATALOGUE)), 8_081);
+  });
+
+  test('a database of the catalogue is forwarded as rds does it', () => {
+    assert.deepEqual(planForward('prod', [], {}, CATALOGUE).request, planDatabase('prod', {}, CATALOGUE).request);
+  });
+
+  const refused: readonly { name: string; typed: [string, (typeof rule)[], PlanFlags]; hint: RegExp }[] = [
+    { name: 'no rule', typed: ['i-0abc', [], {}], hint: /cloudtun forward i-0abc -L 8080:80/ },
+    { name: 'a rule for a host of the catalogue', typed: ['admin', [rule], {}], hint: /cloudtun forward admin$/ },
+    { name: '--port beside a rule', typed: ['i-0abc', [rule], { port: '1' }], hint: /-L 8080:80/ },
+  ];
+  for (const { name, typed, hint } of refused) {
+    test(`refused: ${name}`, () => {
+      const [target, rules, flags] = typed;
+      assert.throws(
+        () => planForward(target, rules, flags, CATALOGUE),
+        (error: { code?: string; hints?: string[] }) => error.code === 'CT_USAGE' && hint.test(error.hints?.[0] ?? ''),
+      );
+    });
+  }
+});
+
+test('--port is a port or auto', () => {
+  assert.equal(parsePort(undefined), undefined);
+  assert.equal(parsePort('auto'), 0);
+  assert.equal(parsePort('13306'), 13_306);
+  for (const text of ['', '-1', '65536', '1e3', '80 ', 'http']) {
+    assert.throws(() => parsePort(text), { code: 'CT_USAGE' }, text);
+  }
+});
+
+test('a reason is at most what the cloud keeps', () => {
+  assert.throws(() => planDatabase('prod', { reason: 'x'.repeat(257) }, EMPTY), { code: 'CT_USAGE' });
+  assert.throws(() => planDatabase('prod', { reason: '' }, EMPTY), { code: 'CT_USAGE' });
+});
