@@ -29,7 +29,7 @@ export interface Inventory {
   readonly proxies: readonly LabProxy[];
   readonly documents: readonly LabDocument[];
   readonly keys: readonly LabKmsKey[];
-  readonly users: readonly LabUser[];
+  readonly users: readonly LabIamUser[];
   readonly roles: readonly LabRole[];
   readonly sso: LabSso;
 }
@@ -209,7 +209,7 @@ export interface LabKmsKey {
 }
 
 /** An IAM user with an access key. */
-export interface LabUser {
+export interface LabIamUser {
   readonly name: string;
   readonly denied: readonly Denial[];
   /** Has a virtual MFA device of the same name. */

@@ -1,6 +1,7 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 import type { Millis } from '../../domain/millis.ts';
 import type { Secret } from '../../domain/secret.ts';
+import { isoTime } from '../../runtime/iso-time.ts';
 
 /**
  * Checks AWS Signature Version 4 in its header form, for API calls and for the signed websocket upgrade (service `ssmmessages`).
@@ -134,7 +135,7 @@ function parseStamp(stamp: string): Millis | undefined {
 }
 
 function formatStamp(at: Millis): string {
-  return `${new Date(at).toISOString().slice(0, 19).replace(/[-:]/g, '')}Z`;
+  return `${isoTime(at).slice(0, 19).replace(/[-:]/g, '')}Z`;
 }
 
 function skewMessage(stamp: string, signedAt: Millis, now: Millis, skew: Millis): string {

@@ -2,6 +2,8 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { CloudtunError } from '../../../domain/errors.ts';
+import { dateAt } from '../../../runtime/iso-time.ts';
+import { isLoopbackAddress } from '../../../runtime/loopback.ts';
 import type { World } from '../../../runtime/world.ts';
 import { mayCall } from '../principals.ts';
 import { checkSigV4, claimedScope } from '../sigv4-check.ts';
@@ -23,7 +25,7 @@ import { decideDevice, devicePage } from './device-page.ts';
 import { ec2Api } from './ec2-api.ts';
 import { JsonInput } from './json-input.ts';
 import type { LabKms } from './kms-api.ts';
-import { isLoopbackPeer, isOwnHost, ownHosts } from './loopback-only.ts';
+import { isOwnHost, ownHosts } from './own-host.ts';
 import { rdsApi } from './rds-api.ts';
 import { routeCall, unknownOperation } from './route.ts';
 import type { SignInDesk } from './sign-in.ts';
@@ -125,7 +127,7 @@ class AwsApiHandler {
 
   /** Why a request must not be answered, whatever it asks. */
   refusal(request: IncomingMessage): string | undefined {
-    if (!isLoopbackPeer(request.socket.remoteAddress)) return 'the lab answers this machine only';
+    if (!isLoopbackAddress(request.socket.remoteAddress ?? '')) return 'the lab answers this machine only';
     if (!isOwnHost(request.headers, this.#port())) return 'the lab answers to its loopback address only';
     return undefined;
   }
@@ -134,11 +136,12 @@ class AwsApiHandler {
     const requestId = this.#options.world.random.uuid();
     try {
       const answer = await this.#dispatch(request, requestId);
+      if (answer.afterwards !== undefined) response.once('close', answer.afterwards);
       response.writeHead(answer.status, {
         'content-type': answer.contentType,
         'x-amzn-requestid': requestId,
         // The SDKs correct their clock by this, so it must be the clock that signatures are checked with.
-        date: new Date(this.#options.world.clock.wall()).toUTCString(),
+        date: dateAt(this.#options.world.clock.wall()).toUTCString(),
         'cache-control': 'no-store',
         ...answer.headers,
       });

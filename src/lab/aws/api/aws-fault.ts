@@ -25,6 +25,8 @@ export interface HttpAnswer {
   readonly contentType: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body: string;
+  /** Called when the answer is on its way or the caller is gone. */
+  readonly afterwards?: () => void;
 }
 
 type Wording = readonly [code: string, httpStatus: number, message?: string];

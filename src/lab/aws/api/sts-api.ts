@@ -1,3 +1,4 @@
+import { isoTime } from '../../../runtime/iso-time.ts';
 import type { Inventory, LabRole } from '../inventory.ts';
 import type { KeyRing, Principal } from '../principals.ts';
 import type { ApiCall, ApiContext, QueryService } from './api-service.ts';
@@ -123,7 +124,7 @@ function describeIssued(key: IssuedKey): XmlObject {
       AccessKeyId: key.accessKeyId,
       SecretAccessKey: key.secretAccessKey.reveal(),
       SessionToken: key.sessionToken.reveal(),
-      Expiration: new Date(key.expiresAt).toISOString(),
+      Expiration: isoTime(key.expiresAt),
     },
   };
 }

@@ -1,0 +1,81 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import type { Secret } from '../domain/secret.ts';
+import { type ApiFault, parseApiFaults } from './aws/api/api-faults.ts';
+import type { ControlRequest } from './aws/api/aws-api.ts';
+import type { HttpAnswer } from './aws/api/aws-fault.ts';
+import type { SignInMode } from './aws/api/sign-in.ts';
+
+/** What the control endpoint can make the lab do. */
+export interface ControlledLab {
+  /** Any JSON value. */
+  status(): object;
+  setApiFaults(faults: readonly ApiFault[]): void;
+  /** Throws when the patch is wrong. */
+  setGatewayFaults(patch: object): void;
+  /** Faults of one session on top; null takes them away. Throws when the patch is wrong. */
+  setSessionFaults(sessionId: string, patch: object | undefined): void;
+  setSignIn(mode: SignInMode): void;
+  requestStop(): void;
+}
+
+const SIGN_IN_MODES: readonly SignInMode[] = ['page', 'approve', 'deny'];
+
+/**
+ * The control endpoint, for `lab status`, `lab down` and tests in other processes. `Authorization: Bearer <control token>` always.
+ *
+ * - `GET /_lab/status`
+ * - `POST /_lab/faults` `{ "api"?: [...], "gateway"?: {...}, "sessions"?: { "<id>": {...} | null }, "signIn"?: "approve" }`: each
+ *   member that is given replaces what was set before
+ * - `POST /_lab/stop`
+ */
+export async function answerControl(lab: ControlledLab, token: Secret, request: ControlRequest): Promise<HttpAnswer> {
+  if (!isAuthorized(token, request.authorization)) return json(401, { error: 'the control token is missing or wrong' });
+  switch (`${request.method} ${request.path}`) {
+    case 'GET /_lab/status':
+      return json(200, lab.status());
+    case 'POST /_lab/faults':
+      return setFaults(lab, request.body);
+    case 'POST /_lab/stop':
+      return { ...json(200, { stopping: true }), afterwards: () => lab.requestStop() };
+    default:
+      return json(404, { error: `no such control: ${request.method} ${request.path}` });
+  }
+}
+
+function setFaults(lab: ControlledLab, body: string): HttpAnswer {
+  try {
+    const { api, gateway, sessions, signIn, ...rest } = asObject(JSON.parse(body));
+    const [unknown] = Object.keys(rest);
+    if (unknown !== undefined) throw new RangeError(`unknown member ${unknown}`);
+    const apiFaults = api === undefined ? undefined : parseApiFaults(api);
+    if (typeof apiFaults === 'string') throw new RangeError(apiFaults);
+    const mode = SIGN_IN_MODES.find((one) => one === signIn);
+    if (signIn !== undefined && mode === undefined)
+      throw new RangeError(`signIn must be one of ${SIGN_IN_MODES.join(', ')}`);
+    if (gateway !== undefined) lab.setGatewayFaults(asObject(gateway));
+    for (const [id, patch] of Object.entries(asObject(sessions ?? {}))) {
+      lab.setSessionFaults(id, patch === null ? undefined : asObject(patch));
+    }
+    if (apiFaults !== undefined) lab.setApiFaults(apiFaults);
+    if (mode !== undefined) lab.setSignIn(mode);
+    return json(200, { ok: true });
+  } catch (error) {
+    return json(400, { error: error instanceof Error ? error.message : String(error) });
+  }
+}
+
+function asObject(value: unknown): Readonly<Record<string, unknown>> {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+  throw new TypeError('an object is needed');
+}
+
+function isAuthorized(token: Secret, authorization: string | undefined): boolean {
+  const digest = (text: string) => createHash('sha256').update(text).digest();
+  return timingSafeEqual(digest(`Bearer ${token.reveal()}`), digest(authorization ?? ''));
+}
+
+const json = (status: number, value: object): HttpAnswer => ({
+  status,
+  contentType: 'application/json',
+  body: `${JSON.stringify(value)}\n`,
+});

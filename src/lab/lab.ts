@@ -1,0 +1,237 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Secret } from '../domain/secret.ts';
+import { isoTime } from '../runtime/iso-time.ts';
+import { Lifetime } from '../runtime/lifetime.ts';
+import type { World } from '../runtime/world.ts';
+import type { ApiFault, ApiFaults } from './aws/api/api-faults.ts';
+import { startAwsApi } from './aws/api/aws-api.ts';
+import type { CallLog } from './aws/api/call-log.ts';
+import { LabKms } from './aws/api/kms-api.ts';
+import { SignInDesk, type SignInMode } from './aws/api/sign-in.ts';
+import { userPrincipal } from './aws/api/sts-api.ts';
+import { checkUpgrade } from './aws/api/upgrade-check.ts';
+import { FaultBoard, type FaultPatch } from './aws/faults.ts';
+import { createGateway, type Gateway } from './aws/gateway.ts';
+import type { Inventory, LabBackend } from './aws/inventory.ts';
+import { LabNetwork, type LoopbackAddress } from './aws/network.ts';
+import { NodeServices } from './aws/node-services.ts';
+import { practiceAccount } from './aws/practice-account.ts';
+import { KeyRing } from './aws/principals.ts';
+import { SessionStore } from './aws/sessions.ts';
+import { answerControl } from './lab-control.ts';
+import { databaseStarters, LabDatabases } from './lab-databases.ts';
+import { type LabEnvironment, type LabProfiles, writeLabFiles } from './lab-environment.ts';
+import type { LabStatus } from './lab-status.ts';
+
+export interface LabOptions {
+  /** Default: the practice account. */
+  readonly inventory?: Inventory;
+  /** Where the AWS configuration files go; default: a temporary directory that is removed at the end. */
+  readonly directory?: string;
+  /** Real servers on loopback instead of the embedded ones. */
+  readonly databases?: Readonly<Partial<Record<LabBackend, LoopbackAddress>>>;
+  /** Who decides device sign-ins; default: a person, on the page. */
+  readonly signIn?: SignInMode;
+  readonly faults?: FaultPatch;
+  readonly apiFaults?: readonly ApiFault[];
+  /** No page of an API answer is longer; default: as long as AWS allows. */
+  readonly pageLimit?: number;
+}
+
+/** A running embedded cloud. Disposing it ends every session and socket, and removes what it wrote if nobody said where. */
+export interface Lab extends AsyncDisposable {
+  /** `http://127.0.0.1:4711`: the endpoint of every AWS service. */
+  readonly url: string;
+  readonly port: number;
+  readonly environment: LabEnvironment;
+  /** What leads a program to the lab, as variables. */
+  env(): Readonly<Record<string, string>>;
+  /** `default` and `alice` may do everything, `mallory` may not start sessions, `expired` was valid yesterday. */
+  readonly profiles: LabProfiles;
+  /** For the control endpoint of this lab. */
+  readonly controlToken: Secret;
+  /** What the MFA devices show. */
+  readonly mfaCode: string;
+  readonly inventory: Inventory;
+  /** Changes the account while the lab runs; see inventory.ts for ways to. */
+  change(vary: (inventory: Inventory) => Inventory): void;
+  readonly sessions: SessionStore;
+  readonly gateway: Gateway;
+  readonly faults: FaultBoard;
+  readonly apiFaults: ApiFaults;
+  readonly calls: CallLog;
+  readonly network: LabNetwork;
+  readonly keys: KeyRing;
+  readonly kms: LabKms;
+  readonly desk: SignInDesk;
+  status(): LabStatus;
+  /** Aborts when somebody asked the lab to stop through its control endpoint. */
+  readonly stopRequested: AbortSignal;
+}
+
+const DAY = 86_400_000;
+
+/**
+ * Starts the embedded AWS on a free loopback port: APIs, message gateway, managed nodes. Databases and the small servers on the nodes
+ * start at their first connection. Secrets are new at every start.
+ *
+ * @throws CT_LAB_FAILED
+ */
+export async function startLab(world: World, options: LabOptions = {}): Promise<Lab> {
+  const lifetime = new Lifetime();
+  try {
+    return await buildLab(world, options, lifetime);
+  } catch (error) {
+    await lifetime[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+async function buildLab(world: World, options: LabOptions, lifetime: Lifetime): Promise<Lab> {
+  let inventory = options.inventory ?? practiceAccount();
+  const startedAt = world.clock.wall();
+  const stop = new AbortController();
+  const controlToken = new Secret(world.random.bytes(32).toString('base64url'));
+  const mfaCode = String(world.random.bytes(4).readUInt32BE() % 1_000_000).padStart(6, '0');
+  const webIdentityToken = world.random.bytes(48).toString('base64url');
+
+  const keys = new KeyRing(world);
+  const faults = new FaultBoard(options.faults);
+  const desk = new SignInDesk(world, options.signIn ?? 'page');
+  const services = lifetime.use(new NodeServices());
+  const databases = lifetime.use(new LabDatabases(databaseStarters(world), options.databases ?? {}));
+  const network = new LabNetwork({
+    inventory: () => inventory,
+    database: (backend) => databases.address(backend),
+    service: (machine, service) => services.address(machine, service),
+  });
+  const sessions = new SessionStore({
+    world,
+    streamBase: () => `ws://127.0.0.1:${api.port}`,
+    resumeVerdict: (session) => faults.resumeVerdict(session),
+    cellNumber: () => faults.cellNumber(),
+  });
+  const gateway = lifetime.use(
+    createGateway({
+      world,
+      sessions,
+      faults,
+      resolveDestination: network.resolve,
+      verifyUpgrade: (request) => checkUpgrade({ world, keys, faults: api.faults, calls: api.calls }, request),
+      vpcCidrs: (targetId) => network.vpcCidrs(targetId),
+    }),
+  );
+  const context = {
+    world,
+    inventory: () => inventory,
+    keys,
+    sessions,
+    isNodeDead: (nodeId: string) => faults.isNodeDead(nodeId),
+    pageLimit: options.pageLimit ?? Number.POSITIVE_INFINITY,
+  };
+  const kms = new LabKms(context);
+  const api = lifetime.use(
+    await startAwsApi({
+      ...context,
+      kms,
+      desk,
+      sts: { mfaCode, webIdentityToken },
+      control: (request) => answerControl(controlled, controlToken, request),
+      onUpgrade: (request, socket, head) => {
+        if (!gateway.handleUpgrade(request, socket, head)) socket.destroy();
+      },
+    }),
+  );
+  api.faults.set(options.apiFaults ?? []);
+
+  const profiles = issueProfiles(keys, inventory);
+  const directory = options.directory ?? temporaryDirectory(lifetime);
+  const files = { directory, url: api.url, inventory, profiles, mfaCode, webIdentityToken };
+  const environment = writeLabFiles(files, world.env);
+
+  const status = (): LabStatus => ({
+    pid: world.pid,
+    url: api.url,
+    startedAt: isoTime(startedAt),
+    account: inventory.account,
+    region: inventory.region,
+    mfaCode,
+    signIn: desk.mode,
+    sessions: sessions
+      .list('Active')
+      .map(({ sessionId, targetId, owner, status: state, documentName, properties }) => ({
+        sessionId,
+        targetId,
+        owner,
+        status: state,
+        documentName,
+        properties,
+      })),
+    endedSessions: sessions.list('History').length,
+    violations: gateway.violations(),
+    counters: gateway.counters(),
+    apiCalls: api.calls.counts(),
+    apiFaults: api.faults.list(),
+    gatewayFaults: faults.plan(),
+  });
+  const controlled = {
+    status,
+    setApiFaults: (list: readonly ApiFault[]) => api.faults.set(list),
+    setGatewayFaults: (patch: object) => faults.set(patch),
+    setSessionFaults: (sessionId: string, patch: object | undefined) => faults.setSession(sessionId, patch),
+    setSignIn: (mode: SignInMode) => {
+      desk.mode = mode;
+    },
+    requestStop: () => stop.abort(),
+  };
+  return {
+    url: api.url,
+    port: api.port,
+    environment,
+    env: () => environment.set,
+    profiles,
+    controlToken,
+    mfaCode,
+    get inventory() {
+      return inventory;
+    },
+    change: (vary) => {
+      inventory = vary(inventory);
+    },
+    sessions,
+    gateway,
+    faults,
+    apiFaults: api.faults,
+    calls: api.calls,
+    network,
+    keys,
+    kms,
+    desk,
+    status,
+    stopRequested: stop.signal,
+    [Symbol.asyncDispose]: () => lifetime[Symbol.asyncDispose](),
+  };
+}
+
+/** A key for each IAM user; `default` is the first of them, `expired` was valid until yesterday. */
+function issueProfiles(keys: KeyRing, inventory: Inventory): LabProfiles {
+  const issued = inventory.users.map((user) => {
+    const key = keys.issueLongTerm(userPrincipal(inventory, user.name, user.denied));
+    return [user.name, key] as const;
+  });
+  const [first] = issued;
+  if (first === undefined) throw new RangeError('an inventory needs a user');
+  return {
+    default: first[1],
+    ...Object.fromEntries(issued),
+    expired: keys.issueTemporary(first[1].principal, -DAY),
+  };
+}
+
+function temporaryDirectory(lifetime: Lifetime): string {
+  const directory = mkdtempSync(join(tmpdir(), 'cloudtun-lab-'));
+  lifetime.defer(() => rmSync(directory, { recursive: true, force: true }));
+  return directory;
+}
