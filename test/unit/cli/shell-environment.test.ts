@@ -8,7 +8,7 @@ const AWKWARD = String.raw`it's $HOME "x" \ ${'`'}id${'`'} & ; é`;
 suite('variables for a shell', () => {
   test('a POSIX shell has them as they are, and has not those that would win over them', () => {
     const lines = environmentLines({ set: { ONE: AWKWARD }, unset: ['TWO'] }, 'posix');
-    const script = 'eval "$1"; printf "%s|%s" "$ONE" "${TWO-gone}"';
+    const script = 'eval "$1"; printf "%s|%s" "$ONE" "$' + '{TWO-gone}"';
     const { stdout } = spawnSync('sh', ['-c', script, 'sh', lines.join('\n')], {
       encoding: 'utf8',
       env: { TWO: 'there' },

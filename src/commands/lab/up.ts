@@ -1,0 +1,57 @@
+import { Flags } from '@oclif/core';
+import { BaseCommand } from '../../cli/base-command.ts';
+import { usualShell } from '../../cli/present/shell-environment.ts';
+import { LAB_USERS } from '../../lab/databases/users.ts';
+import { runLab, spawnLab } from '../../lab/lab-daemon.ts';
+import type { LabState } from '../../lab/lab-state.ts';
+
+/** What `lab up --json` prints. */
+interface LabUpJson {
+  readonly url: string;
+  readonly pid: number;
+  readonly startedAt: string;
+  /** False when one was running before. */
+  readonly started: boolean;
+}
+
+export default class LabUp extends BaseCommand {
+  static override summary = 'start the embedded cloud: the AWS protocols on loopback, with machines and databases';
+  static override examples = [
+    '<%= config.bin %> lab up',
+    '<%= config.bin %> lab up --foreground',
+    { description: 'Then, in the same shell:', command: 'eval "$(<%= config.bin %> lab env)"' },
+  ];
+  static override flags = {
+    foreground: Flags.boolean({
+      description: 'stay in this process until Ctrl-C or lab down',
+      env: 'CLOUDTUN_FOREGROUND',
+    }),
+  };
+
+  async run(): Promise<void> {
+    const { flags } = await this.parse(LabUp);
+    if (flags.foreground) {
+      const onReady = (_lab: unknown, state: LabState) => this.#announce(state, true);
+      await runLab(this.world, { signal: this.signal, onReady });
+      if (this.interruption.exitCode !== undefined) process.exitCode = this.interruption.exitCode;
+      return;
+    }
+    this.terminal.progress('starting the lab ...');
+    const { state, already } = await spawnLab(this.world);
+    this.#announce(state, !already);
+  }
+
+  #announce(state: LabState, isNew: boolean): void {
+    const { url, startedAt, process } = state;
+    if (this.jsonEnabled()) {
+      const document: LabUpJson = { url, pid: process.pid, startedAt, started: isNew };
+      this.logJson(document);
+      return;
+    }
+    this.terminal.result(`lab ${isNew ? 'up' : 'was up'} on ${url} (pid ${process.pid})`);
+    const isFish = usualShell(this.world.env, this.world.platform) === 'fish';
+    const [user] = LAB_USERS;
+    this.terminal.note(isFish ? '  cloudtun lab env | source' : '  eval "$(cloudtun lab env)"');
+    this.terminal.note(`  cloudtun rds prod --port 13306     (MySQL: ${user?.user}, password ${user?.password})`);
+  }
+}
