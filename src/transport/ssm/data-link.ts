@@ -44,6 +44,7 @@ export class DataLink {
   #timer: Timer | undefined;
   #timerAt: Millis = Number.POSITIVE_INFINITY;
   #sendSoon = false;
+  #batchAt: Millis | undefined;
   #isPaused = false;
   #isOver = false;
   /** Attempts since something was last heard: a socket that opens and closes at once must not start the delays anew. */
@@ -186,8 +187,10 @@ export class DataLink {
   #receive(pump: MessagePump, bytes: Buffer): void {
     if (this.#isOver || pump !== this.#pump) return;
     this.#attempts = 0;
+    // One reading of the clock for all messages of a batch.
+    if (this.#batchAt === undefined) this.#batchAt = this.#world.clock.now();
     try {
-      this.channel.receive(bytes, this.#world.clock.now());
+      this.channel.receive(bytes, this.#batchAt);
     } catch (thrown) {
       this.#fail(asCloudtunError(thrown));
     }
@@ -195,8 +198,9 @@ export class DataLink {
 
   #batchEnd(pump: MessagePump): void {
     if (this.#isOver || pump !== this.#pump) return;
+    const now = this.#batchAt ?? this.#world.clock.now();
+    this.#batchAt = undefined;
     try {
-      const now = this.#world.clock.now();
       this.#handler.batchEnd();
       this.channel.sendAcknowledges(now, pump.transmit);
       this.channel.repair(now, pump.transmit);

@@ -35,6 +35,12 @@ export class FrameBatch {
   #current: Segment | undefined;
   #masks = new Int32Array(0);
   #nextMask = 0;
+  /** The mask as a word; its bytes on the wire are the word's bytes in memory order, so that masking by words needs no swapping. */
+  readonly #mask = new Int32Array(1);
+  readonly #maskBytes = new Uint8Array(this.#mask.buffer);
+  /** The last source as words: messages come from few slabs, one after another, and a view costs more than masking with it. */
+  #sourceBuffer: ArrayBufferLike | undefined;
+  #sourceWords: Int32Array = this.#mask;
   /** Messages framed since the last flush. */
   pendingCount = 0;
 
@@ -51,9 +57,9 @@ export class FrameBatch {
   /** Frames one binary message; the bytes are copied and may be reused at once. */
   append(source: Buffer, offset: number, byteCount: number): void {
     const segment = this.#segmentFor(byteCount + MAX_FRAME_HEADER);
-    const mask = this.#takeMask();
-    const at = writeFrameHeader(segment.bytes, segment.used, byteCount, mask);
-    copyMasked(segment, at, source, offset, byteCount, mask);
+    this.#mask[0] = this.#takeMask();
+    const at = this.#writeFrameHeader(segment.bytes, segment.used, byteCount);
+    this.#copyMasked(segment, at, source, offset, byteCount);
     segment.used = at + byteCount;
     this.pendingCount++;
   }
@@ -97,58 +103,53 @@ export class FrameBatch {
     }
     return this.#masks[this.#nextMask++]!;
   }
+
+  #writeFrameHeader(target: Buffer, at: number, byteCount: number): number {
+    let next = at;
+    target[next++] = FIN_BINARY;
+    if (byteCount < SHORT_LENGTH_LIMIT) {
+      target[next++] = MASKED | byteCount;
+    } else if (byteCount < 0x1_0000) {
+      target[next++] = MASKED | LENGTH_16;
+      next = target.writeUInt16BE(byteCount, next);
+    } else {
+      target[next++] = MASKED | LENGTH_64;
+      next = target.writeUInt32BE(0, next);
+      next = target.writeUInt32BE(byteCount, next);
+    }
+    target.set(this.#maskBytes, next);
+    return next + 4;
+  }
+
+  /** Copies with the mask applied: by 32-bit words where both sides are aligned (nearly always), else byte by byte. */
+  #copyMasked(segment: Segment, at: number, source: Buffer, offset: number, byteCount: number): void {
+    const sourceStart = source.byteOffset + offset;
+    let done = 0;
+    if (at % 4 === 0 && sourceStart % 4 === 0) {
+      const wordCount = byteCount >>> 2;
+      const sourceWords = this.#wordsOf(source.buffer);
+      const from = sourceStart >>> 2;
+      const words = segment.words;
+      const base = at >>> 2;
+      const mask = this.#mask[0]!;
+      for (let index = 0; index < wordCount; index++) words[base + index] = sourceWords[from + index]! ^ mask;
+      done = wordCount * 4;
+    }
+    const target = segment.bytes;
+    const maskBytes = this.#maskBytes;
+    for (; done < byteCount; done++) target[at + done] = source[offset + done]! ^ maskBytes[done & 3]!;
+  }
+
+  #wordsOf(buffer: ArrayBufferLike): Int32Array {
+    if (buffer !== this.#sourceBuffer) {
+      this.#sourceBuffer = buffer;
+      this.#sourceWords = new Int32Array(buffer, 0, buffer.byteLength >>> 2);
+    }
+    return this.#sourceWords;
+  }
 }
 
 function newSegment(byteCount: number): Segment {
   const bytes = Buffer.allocUnsafeSlow(Math.ceil(byteCount / 4) * 4);
   return { bytes, words: new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4), used: 0 };
-}
-
-/** The mask's bytes on the wire are the word's bytes in memory order, so that masking by words needs no swapping. */
-const maskWord = new Int32Array(1);
-const maskBytes = new Uint8Array(maskWord.buffer);
-
-function writeFrameHeader(target: Buffer, at: number, byteCount: number, mask: number): number {
-  let next = at;
-  target[next++] = FIN_BINARY;
-  if (byteCount < SHORT_LENGTH_LIMIT) {
-    target[next++] = MASKED | byteCount;
-  } else if (byteCount < 0x1_0000) {
-    target[next++] = MASKED | LENGTH_16;
-    next = target.writeUInt16BE(byteCount, next);
-  } else {
-    target[next++] = MASKED | LENGTH_64;
-    next = target.writeUInt32BE(0, next);
-    next = target.writeUInt32BE(byteCount, next);
-  }
-  maskWord[0] = mask;
-  target[next++] = maskBytes[0]!;
-  target[next++] = maskBytes[1]!;
-  target[next++] = maskBytes[2]!;
-  target[next++] = maskBytes[3]!;
-  return next;
-}
-
-/** Copies with the mask applied: by 32-bit words where both sides are aligned (nearly always), else byte by byte. */
-function copyMasked(
-  segment: Segment,
-  at: number,
-  source: Buffer,
-  offset: number,
-  byteCount: number,
-  mask: number,
-): void {
-  const sourceStart = source.byteOffset + offset;
-  let done = 0;
-  if (at % 4 === 0 && sourceStart % 4 === 0) {
-    const wordCount = byteCount >>> 2;
-    const sourceWords = new Int32Array(source.buffer, sourceStart, wordCount);
-    const words = segment.words;
-    const base = at >>> 2;
-    for (let index = 0; index < wordCount; index++) words[base + index] = sourceWords[index]! ^ mask;
-    done = wordCount * 4;
-  }
-  maskWord[0] = mask;
-  const target = segment.bytes;
-  for (; done < byteCount; done++) target[at + done] = source[offset + done]! ^ maskBytes[done & 3]!;
 }

@@ -63,7 +63,8 @@ export class SmuxParser {
       if (this.#payloadLeft > 0) {
         const end = Math.min(bytes.length, at + this.#payloadLeft);
         this.#payloadLeft -= end - at;
-        this.#handler.data(this.#streamId, bytes.subarray(at, end));
+        // Mostly the whole piece is one frame's: no view of a view then.
+        this.#handler.data(this.#streamId, at === 0 && end === bytes.length ? bytes : bytes.subarray(at, end));
         at = end;
       } else if (this.#skipLeft > 0) {
         const skipped = Math.min(bytes.length - at, this.#skipLeft);

@@ -53,6 +53,7 @@ const PADDED_TYPES: ReadonlyMap<string, MessageType> = new Map(
 
 /** Types whose sequence, length and digest matter; for all others the length field is a hint (the service's short form). */
 const CHECKED_TYPES: ReadonlySet<string> = new Set(['input_stream_data', 'output_stream_data', 'acknowledge']);
+const DIGESTED_TYPES: ReadonlySet<string> = new Set(['input_stream_data', 'output_stream_data']);
 /** Accepted whatever their date says, as the official client does. */
 const UNDATED_TYPES: ReadonlySet<string> = new Set(['start_publication', 'pause_publication']);
 
@@ -63,6 +64,27 @@ export function sequenceNumberAt(frame: Buffer, offset: number): number {
   const value = frame.readInt32BE(offset) * 0x1_0000_0000 + frame.readUInt32BE(offset + 4);
   if (!Number.isSafeInteger(value)) throw malformed('sequence number beyond 2^53');
   return value;
+}
+
+/** The two types of a busy channel, space-padded as client and agent write them, as 32-bit words. */
+const COMMON_TYPES: readonly { readonly name: MessageType; readonly words: readonly number[] }[] = (
+  ['output_stream_data', 'acknowledge'] as const
+).map((name) => {
+  const padded = Buffer.from(name.padEnd(MESSAGE_TYPE_LENGTH, ' '));
+  return { name, words: Array.from({ length: MESSAGE_TYPE_LENGTH / 4 }, (_, index) => padded.readInt32BE(4 * index)) };
+});
+
+/** A common type without making a string; undefined for the others. */
+function commonTypeOf(frame: Buffer): MessageType | undefined {
+  const first = frame.readInt32BE(OFFSET.messageType);
+  for (const { name, words } of COMMON_TYPES) {
+    if (words[0] !== first) continue;
+    for (let index = 1; index < words.length; index++) {
+      if (frame.readInt32BE(OFFSET.messageType + 4 * index) !== words[index]) return undefined;
+    }
+    return name;
+  }
+  return undefined;
 }
 
 /** Trims outer NULs, then outer spaces, as both official parsers do. */
@@ -78,7 +100,7 @@ function layoutOf(frame: Buffer): { messageType: string; payloadStart: number; p
   if (headerLength < SHORT_HEADER_LENGTH || headerLength + 4 > frame.length) {
     throw malformed(`header length ${headerLength} in a message of ${frame.length} bytes`);
   }
-  const messageType = messageTypeOf(frame);
+  const messageType = commonTypeOf(frame) ?? messageTypeOf(frame);
   if (messageType === '') throw malformed('no message type');
   const undated = frame.readUInt32BE(OFFSET.createdDate) === 0 && frame.readUInt32BE(OFFSET.createdDate + 4) === 0;
   if (undated && !UNDATED_TYPES.has(messageType)) throw malformed('no creation date');
@@ -93,9 +115,12 @@ function layoutOf(frame: Buffer): { messageType: string; payloadStart: number; p
   return { messageType, payloadStart, payloadType };
 }
 
-/** SHA-256 of the payload against the header; only for types that are checked, and not for empty payloads. */
+/**
+ * SHA-256 of the payload against the header; only for data, and not for empty payloads. Not for acknowledges: whoever can make one
+ * up can make up its digest, and an upload receives one for every kilobyte.
+ */
 function checkDigest(frame: Buffer, messageType: string, payload: Buffer): void {
-  if (payload.length === 0 || !CHECKED_TYPES.has(messageType)) return;
+  if (payload.length === 0 || !DIGESTED_TYPES.has(messageType)) return;
   if (hash('sha256', payload, 'latin1') !== frame.latin1Slice(OFFSET.digest, OFFSET.digest + 32)) {
     throw new CloudtunError(
       'CT_PROTO_DIGEST',

@@ -6,12 +6,12 @@
  * Left out on purpose: the handshake's meaning (handshake.ts), encryption, and what the payload bytes mean.
  */
 import type { Millis } from '../../../domain/millis.ts';
-import { acknowledgedNumber, acknowledgeText } from './acknowledge.ts';
+import { AcknowledgeText, acknowledgedNumber, MAX_ACKNOWLEDGE_BYTES } from './acknowledge.ts';
 import { type Message, readMessage } from './client-message.ts';
 import { MessageWriter, type RandomBytes } from './message-writer.ts';
 import { ReorderBuffer } from './reorder-buffer.ts';
 import { SendWindow, type Transmit } from './send-window.ts';
-import { DEFAULT_MESSAGE_PAYLOAD, HEADER_FLAGS, PAYLOAD_OFFSET, PAYLOAD_TYPE } from './wire-format.ts';
+import { DEFAULT_MESSAGE_PAYLOAD, HEADER_FLAGS, OFFSET, PAYLOAD_OFFSET, PAYLOAD_TYPE } from './wire-format.ts';
 
 /** Acknowledges wait this long for company. The agent's time-out is a round trip plus at least 10 ms, so stay well below that. */
 export const ACKNOWLEDGE_DELAY_MS = 5;
@@ -60,8 +60,12 @@ export class DataChannel {
   readonly #dataWriter: MessageWriter;
   readonly #ackWriter: MessageWriter;
   readonly #reorder = new ReorderBuffer();
-  #ackScratch = Buffer.allocUnsafeSlow(512);
-  #acks: string[] = [];
+  readonly #ackText = new AcknowledgeText('output_stream_data');
+  /** One message, built anew for each acknowledge: whoever transmits it copies it. */
+  readonly #ackScratch = Buffer.allocUnsafeSlow(PAYLOAD_OFFSET + MAX_ACKNOWLEDGE_BYTES);
+  /** Acknowledges that are owed: the wire ids, 16 bytes each, and the numbers. */
+  #owedIds = Buffer.allocUnsafe(16 * 2 * ACKNOWLEDGE_BATCH);
+  readonly #owedNumbers: number[] = [];
   #oldestAckAt: Millis = 0;
   #expected = 0;
   #pausedUntil: Millis | undefined;
@@ -156,8 +160,12 @@ export class DataChannel {
   }
 
   #owe(message: Message, now: Millis): void {
-    if (this.#acks.length === 0) this.#oldestAckAt = now;
-    this.#acks.push(acknowledgeText('output_stream_data', message.frame, message.sequenceNumber));
+    const count = this.#owedNumbers.length;
+    if (count === 0) this.#oldestAckAt = now;
+    if (16 * (count + 1) > this.#owedIds.length)
+      this.#owedIds = Buffer.concat([this.#owedIds], 2 * this.#owedIds.length);
+    message.frame.copy(this.#owedIds, 16 * count, OFFSET.messageId, OFFSET.messageId + 16);
+    this.#owedNumbers.push(message.sequenceNumber);
   }
 
   /** Whether new data may be sent: pause_publication holds it back, for a bounded time. */
@@ -206,18 +214,23 @@ export class DataChannel {
 
   /** Sends the acknowledges that are due: all that wait, when the oldest waited long enough, many wait, or data leaves anyway. */
   sendAcknowledges(now: Millis, transmit: Transmit, force = false): void {
-    const waiting = this.#acks.length;
+    const waiting = this.#owedNumbers.length;
     if (waiting === 0) return;
     if (!force && waiting < ACKNOWLEDGE_BATCH && now - this.#oldestAckAt < ACKNOWLEDGE_DELAY_MS) return;
     const createdDate = this.#wall();
-    for (const text of this.#acks) {
-      if (PAYLOAD_OFFSET + text.length > this.#ackScratch.length)
-        this.#ackScratch = Buffer.allocUnsafeSlow(PAYLOAD_OFFSET + text.length);
-      this.#ackScratch.latin1Write(text, PAYLOAD_OFFSET);
-      this.#ackWriter.writeHeader(this.#ackScratch, 0, PAYLOAD_TYPE.none, text.length, 0, createdDate);
-      transmit(this.#ackScratch, 0, PAYLOAD_OFFSET + text.length);
+    const scratch = this.#ackScratch;
+    for (let index = 0; index < waiting; index++) {
+      const byteCount = this.#ackText.write(
+        scratch,
+        PAYLOAD_OFFSET,
+        this.#owedIds,
+        16 * index,
+        this.#owedNumbers[index]!,
+      );
+      this.#ackWriter.writeHeader(scratch, 0, PAYLOAD_TYPE.none, byteCount, 0, createdDate);
+      transmit(scratch, 0, PAYLOAD_OFFSET + byteCount);
     }
-    this.#acks = [];
+    this.#owedNumbers.length = 0;
   }
 
   /** Retransmission by evidence and by time. Call it after a batch of messages, and at `wakeAt`. */
@@ -237,7 +250,7 @@ export class DataChannel {
 
   /** When something is due next: an acknowledge, a retransmission, the end of a pause. */
   get wakeAt(): Millis | undefined {
-    const acksAt = this.#acks.length > 0 ? this.#oldestAckAt + ACKNOWLEDGE_DELAY_MS : undefined;
+    const acksAt = this.#owedNumbers.length > 0 ? this.#oldestAckAt + ACKNOWLEDGE_DELAY_MS : undefined;
     const sendAt = this.#pausedUntil ?? this.sending.timeoutAt;
     if (acksAt === undefined) return sendAt;
     return sendAt === undefined ? acksAt : Math.min(acksAt, sendAt);

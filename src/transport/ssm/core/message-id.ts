@@ -19,3 +19,20 @@ export function writeRandomMessageId(frame: Buffer, offset: number, random: Uint
   frame[offset] = (frame[offset]! & 0x3f) | 0x80;
   frame[offset + 14] = (frame[offset + 14]! & 0x0f) | 0x40;
 }
+
+const HEX_DIGITS = Uint8Array.from(Buffer.from('0123456789abcdef'));
+const HYPHEN = 0x2d;
+/** Wire byte for each of the 16 text bytes, and before which of them a hyphen stands. */
+const WIRE_INDEX = [8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7];
+const HYPHEN_BEFORE = [false, false, false, false, true, false, true, false, true, false, true];
+
+/** Writes the 36 characters of the text form at `offset`, without making a string. */
+export function writeMessageIdText(target: Buffer, offset: number, wireId: Buffer, wireIdOffset: number): void {
+  let at = offset;
+  for (let index = 0; index < 16; index++) {
+    if (HYPHEN_BEFORE[index]) target[at++] = HYPHEN;
+    const byte = wireId[wireIdOffset + WIRE_INDEX[index]!]!;
+    target[at++] = HEX_DIGITS[byte >> 4]!;
+    target[at++] = HEX_DIGITS[byte & 15]!;
+  }
+}
