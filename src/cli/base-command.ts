@@ -95,7 +95,9 @@ export abstract class BaseCommand extends Command {
   /** A reader that closed the pipe (`| head`) has what it wanted: what is open ends in order, without an error. */
   readonly #onOutputError = (error: Error) => {
     const code = systemCode(error);
-    if (code === 'EPIPE') this.interruption.end(new Interrupted('nobody reads the output any more', 0), 'drain');
+    // EIO: the terminal itself was closed.
+    if (code === 'EPIPE' || code === 'EIO')
+      this.interruption.end(new Interrupted('nobody reads the output any more', 0), 'drain');
     else this.#onDefect(new CloudtunError('CT_OUTPUT', `the output cannot be written (${code})`, { cause: error }));
   };
 

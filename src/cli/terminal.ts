@@ -56,12 +56,12 @@ export class Terminal {
     if (!this.#options.isQuiet) this.complain(line);
   }
 
-  /** The start of a line that the next result ends, where both go to one terminal; elsewhere a whole line. */
+  /** The start of a line that the next result ends, where both go to one terminal; elsewhere a whole line, or none if empty. */
   partialNote(text: string): void {
     if (this.#options.isQuiet) return;
     this.#settle(true);
     const isShared = this.isWatched && this.#options.stdout.isTTY === true;
-    this.#options.stderr.write(isShared ? `${text} ` : `${text}\n`);
+    if (isShared || text !== '') this.#options.stderr.write(isShared ? `${text} ` : `${text}\n`);
     this.#isMidLine = isShared;
   }
 

@@ -37,9 +37,15 @@ function via({ target, node, to }: Route): string | undefined {
 function expiry(expiresAt: Millis | undefined, now: Millis): string {
   if (expiresAt === undefined) return 'no time limit';
   const date = new Date(expiresAt);
-  const time = `${two(date.getHours())}:${two(date.getMinutes())}`;
+  const time = clockTime(expiresAt).slice(0, 5);
   if (expiresAt - now < DAY) return `expires ${time}`;
   return `expires ${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ${time}`;
+}
+
+/** `14:03:21` on this machine's clock. */
+export function clockTime(wall: Millis): string {
+  const date = new Date(wall);
+  return [date.getHours(), date.getMinutes(), date.getSeconds()].map(two).join(':');
 }
 
 function two(number: number): string {

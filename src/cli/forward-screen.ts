@@ -1,0 +1,89 @@
+import { asCloudtunError, type CloudtunError } from '../domain/errors.ts';
+import type { ForwardEvent, ForwardReport } from '../forward/forward-types.ts';
+import type { World } from '../runtime/world.ts';
+import { closedJson, eventJson, type Place } from './present/event-json.ts';
+import type { EventJson } from './present/event-schema.ts';
+import { nextStep } from './present/next-step.ts';
+import { clockTime, closedLine, drainingText, readyLine, remarkOn } from './present/tunnel-lines.ts';
+import type { Terminal } from './terminal.ts';
+
+export interface ScreenOptions {
+  readonly place: Place;
+  /** What the user called the target, for the progress line. */
+  readonly name: string;
+  /** The login to show in the client command. */
+  readonly user: string | undefined;
+  readonly isJson: boolean;
+}
+
+/** Shows the life of a forward: JSON lines on stdout, or the ready and closing lines there and everything else on stderr. */
+export class ForwardScreen {
+  readonly #world: World;
+  readonly #terminal: Terminal;
+  readonly #options: ScreenOptions;
+
+  constructor(world: World, terminal: Terminal, options: ScreenOptions) {
+    this.#world = world;
+    this.#terminal = terminal;
+    this.#options = options;
+  }
+
+  opening(): void {
+    this.#terminal.progress(`opening ${this.#options.name} ...`);
+  }
+
+  readonly onEvent = (event: ForwardEvent): void => {
+    if (this.#options.isJson) this.#showJson(event);
+    else this.#showText(event);
+  };
+
+  /** Shows the end; the result is the `closed` event. */
+  closed(report: ForwardReport): EventJson {
+    if (!this.#options.isJson) this.#terminal.result(closedLine(report));
+    return closedJson(report, this.#world.clock.wall());
+  }
+
+  #showJson(event: ForwardEvent): void {
+    const isDetail = event.type === 'tunnel' && event.event.type === 'phase';
+    if (isDetail && this.#world.log.level === 0) return;
+    this.#terminal.result(JSON.stringify(eventJson(event, this.#options.place, this.#world.clock.wall())));
+  }
+
+  #showText(event: ForwardEvent): void {
+    if (event.type === 'ready') this.#showReady(event);
+    if (event.type === 'draining') this.#showDraining(event);
+    if (event.type === 'tunnel' && event.event.type === 'session-started') {
+      this.#terminal.progress(`waiting for ${this.#options.name} to answer ...`);
+    }
+    const remark = remarkOn(event);
+    if (remark?.weight === 'note') this.#terminal.note(`${clockTime(this.#world.clock.wall())} ${remark.text}`);
+    else if (remark?.weight === 'info') this.#world.log.info(remark.text);
+    else if (remark) this.#world.log.debug(remark.text);
+  }
+
+  #showReady(event: Extract<ForwardEvent, { type: 'ready' }>): void {
+    const line = readyLine(event, this.#options.place, this.#world.clock.wall());
+    const [word = ''] = line.split(' ', 1);
+    this.#terminal.result(this.#terminal.paint('green', word, 'stdout') + line.slice(word.length));
+    const step = nextStep(event.route, event.local[0]!, this.#options.user);
+    if (step !== undefined && this.#terminal.isWatched) this.#terminal.note(`  ${step}`);
+  }
+
+  #showDraining(event: Extract<ForwardEvent, { type: 'draining' }>): void {
+    const text = drainingText(event.clients, event.because) ?? '';
+    // After Ctrl-C the terminal has written `^C` without a space.
+    const isAfterKey = event.because === 'interrupted' && this.#terminal.isWatched;
+    this.#terminal.partialNote(isAfterKey ? ` ${text}`.trimEnd() : text);
+  }
+}
+
+/** The exit code that the end of a forward asks for, and the error to show for it. */
+export function outcomeOf(
+  report: ForwardReport,
+  signalExitCode: number | undefined,
+): { readonly exitCode: number; readonly error?: CloudtunError } {
+  if (report.reason === 'interrupted') return { exitCode: signalExitCode ?? 0 };
+  if (report.error === undefined) return { exitCode: 0 };
+  const error = asCloudtunError(report.error);
+  return { exitCode: error.exitCode, error };
+}
