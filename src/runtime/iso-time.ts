@@ -10,3 +10,8 @@ export function parseIsoTime(text: string): Millis | undefined {
   const wall = Date.parse(text);
   return Number.isNaN(wall) ? undefined : wall;
 }
+
+/** For interfaces that want a Date object. */
+export function dateAt(wall: Millis): Date {
+  return new Date(wall);
+}

@@ -1,0 +1,200 @@
+import type { Millis } from '../../domain/millis.ts';
+import { withDeadline } from '../../runtime/deadline.ts';
+import type { World } from '../../runtime/world.ts';
+import type { Identity } from '../provider.ts';
+import { type ApiCall, awsError, awsErrorName } from './aws-errors.ts';
+import { type AwsService, type AwsSettings, requireRegion } from './aws-settings.ts';
+import { type CredentialSource, loginCommand } from './credentials.ts';
+import type { RequestHandler } from './request-handler.ts';
+
+/** What a call is handed: the module to take commands from, the client to send them with, and the options of every `send`. */
+type Run<Sdk, Client, Result> = (
+  sdk: Sdk,
+  client: Client,
+  options: { readonly abortSignal: AbortSignal },
+) => Promise<Result>;
+
+type Ssm = typeof import('./sdk/ssm.ts');
+type Ec2 = typeof import('./sdk/ec2.ts');
+type Rds = typeof import('./sdk/rds.ts');
+type Sts = typeof import('./sdk/sts.ts');
+type SsoOidc = typeof import('./sdk/sso-oidc.ts');
+
+const EXPIRED = ['ExpiredToken', 'ExpiredTokenException', 'RequestExpired'];
+/** Guessed: a denial is shown within this time even if STS does not say who we are. */
+const IDENTIFY_WITHIN: Millis = 3_000;
+
+/**
+ * The one way to call AWS. Each service's client is loaded at its first call and not before (EC2 alone costs 400 ms and 90 MB
+ * unbundled); what a call throws is a CloudtunError; credentials that expired under way are replaced once.
+ */
+export class AwsApi {
+  readonly settings: AwsSettings;
+  readonly credentials: CredentialSource;
+  readonly #world: World;
+  readonly #requestHandler: RequestHandler;
+  readonly #loaded = new Map<AwsService, Promise<{ readonly sdk: unknown; readonly client: { destroy(): void } }>>();
+  #identify: ((signal: AbortSignal) => Promise<Identity>) | undefined;
+
+  constructor(world: World, settings: AwsSettings, credentials: CredentialSource, requestHandler: RequestHandler) {
+    this.#world = world;
+    this.settings = settings;
+    this.credentials = credentials;
+    this.#requestHandler = requestHandler;
+  }
+
+  /** How a denial learns who was denied. */
+  identifyWith(identify: (signal: AbortSignal) => Promise<Identity>): void {
+    this.#identify = identify;
+  }
+
+  /** @throws CT_NO_REGION */
+  get region(): string {
+    return requireRegion(this.settings);
+  }
+
+  ssm<Result>(
+    call: ApiCall,
+    signal: AbortSignal,
+    run: Run<Ssm, InstanceType<Ssm['SSMClient']>, Result>,
+  ): Promise<Result> {
+    const load = async () => {
+      const sdk = await import('./sdk/ssm.ts');
+      return { sdk, client: new sdk.SSMClient(this.#clientConfig('ssm')) };
+    };
+    return this.#call('ssm', load, call, signal, run);
+  }
+
+  ec2<Result>(
+    call: ApiCall,
+    signal: AbortSignal,
+    run: Run<Ec2, InstanceType<Ec2['EC2Client']>, Result>,
+  ): Promise<Result> {
+    const load = async () => {
+      const sdk = await import('./sdk/ec2.ts');
+      return { sdk, client: new sdk.EC2Client(this.#clientConfig('ec2')) };
+    };
+    return this.#call('ec2', load, call, signal, run);
+  }
+
+  rds<Result>(
+    call: ApiCall,
+    signal: AbortSignal,
+    run: Run<Rds, InstanceType<Rds['RDSClient']>, Result>,
+  ): Promise<Result> {
+    const load = async () => {
+      const sdk = await import('./sdk/rds.ts');
+      return { sdk, client: new sdk.RDSClient(this.#clientConfig('rds')) };
+    };
+    return this.#call('rds', load, call, signal, run);
+  }
+
+  sts<Result>(
+    call: ApiCall,
+    signal: AbortSignal,
+    run: Run<Sts, InstanceType<Sts['STSClient']>, Result>,
+  ): Promise<Result> {
+    const load = async () => {
+      const sdk = await import('./sdk/sts.ts');
+      return { sdk, client: new sdk.STSClient(this.#clientConfig('sts')) };
+    };
+    return this.#call('sts', load, call, signal, run);
+  }
+
+  /** @param region where Identity Center lives; seldom the region of the targets */
+  ssoOidc<Result>(
+    region: string,
+    call: ApiCall,
+    signal: AbortSignal,
+    run: Run<SsoOidc, InstanceType<SsoOidc['SSOOIDCClient']>, Result>,
+  ): Promise<Result> {
+    const load = async () => {
+      const sdk = await import('./sdk/sso-oidc.ts');
+      const { credentials: _, ...config } = this.#clientConfig('sso_oidc', region);
+      return { sdk, client: new sdk.SSOOIDCClient(config) };
+    };
+    return this.#call('sso_oidc', load, call, signal, run, region);
+  }
+
+  close(): void {
+    for (const loading of this.#loaded.values()) {
+      loading.then(
+        ({ client }) => client.destroy(),
+        () => {},
+      );
+    }
+    this.#loaded.clear();
+  }
+
+  #clientConfig(service: AwsService, region = this.region) {
+    const { settings } = this;
+    const endpoint = settings.endpoint(service);
+    const nothing = () => {};
+    // `memoized` tells the SDK that this provider keeps credentials itself: otherwise it would hold what has no end for ever.
+    const credentials = Object.assign(() => this.credentials.current(), { memoized: true });
+    return {
+      region,
+      credentials,
+      requestHandler: this.#requestHandler,
+      // An endpoint of the user's own is taken as it is; the SDK refuses the switches beside it.
+      ...(endpoint === undefined
+        ? { useFipsEndpoint: settings.useFips, useDualstackEndpoint: settings.useDualstack }
+        : { endpoint, useFipsEndpoint: false, useDualstackEndpoint: false }),
+      ...(settings.maxAttempts === undefined ? {} : { maxAttempts: settings.maxAttempts }),
+      logger: { trace: nothing, debug: nothing, info: nothing, warn: nothing, error: nothing },
+    };
+  }
+
+  async #call<Sdk, Client extends { destroy(): void }, Result>(
+    service: AwsService,
+    load: () => Promise<{ readonly sdk: Sdk; readonly client: Client }>,
+    call: ApiCall,
+    signal: AbortSignal,
+    run: Run<Sdk, Client, Result>,
+    region?: string,
+  ): Promise<Result> {
+    signal.throwIfAborted();
+    const loading = (this.#loaded.get(service) as ReturnType<typeof load> | undefined) ?? load();
+    this.#loaded.set(service, loading);
+    const { sdk, client } = await loading;
+    const attempt = () => run(sdk, client, { abortSignal: signal });
+    const started = this.#world.clock.now();
+    try {
+      return await attempt().catch(async (error: unknown) => {
+        signal.throwIfAborted();
+        // Signing in happens without credentials, and has an "expired" of its own.
+        if (service === 'sso_oidc' || !(await this.#hasOtherCredentials(error))) throw error;
+        return attempt();
+      });
+    } catch (error) {
+      signal.throwIfAborted();
+      throw await this.#explain(error, call, this.#host(service, region), signal);
+    } finally {
+      this.#world.log.debug(`${call.action} ${Math.round(this.#world.clock.now() - started)} ms`);
+    }
+  }
+
+  /** After "expired": whether the chain, asked again, gives something else, so that trying again makes sense. */
+  async #hasOtherCredentials(error: unknown): Promise<boolean> {
+    if (!EXPIRED.includes(awsErrorName(error) ?? '')) return false;
+    const before = await this.credentials.current();
+    this.credentials.forget();
+    const after = await this.credentials.current();
+    return before.accessKeyId !== after.accessKeyId || before.sessionToken !== after.sessionToken;
+  }
+
+  async #explain(error: unknown, call: ApiCall, host: string, signal: AbortSignal): Promise<Error> {
+    const context = { call, host, login: loginCommand(this.settings) };
+    const plain = awsError(error, context);
+    const identify = /^(sts|sso-oidc):/.test(call.action) ? undefined : this.#identify;
+    if (plain === error || plain.code !== 'CT_DENIED' || identify === undefined) return plain;
+    const identity = await withDeadline(this.#world.clock, IDENTIFY_WITHIN, identify, signal).catch(() => undefined);
+    return awsError(error, { ...context, identity });
+  }
+
+  #host(service: AwsService, region = this.settings.region): string {
+    const endpoint = this.settings.endpoint(service);
+    if (endpoint !== undefined && URL.canParse(endpoint)) return new URL(endpoint).host;
+    return `AWS ${service.replace('_', '-').toUpperCase()} in ${region ?? 'no region'}`;
+  }
+}

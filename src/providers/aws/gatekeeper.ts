@@ -1,0 +1,90 @@
+import { CloudtunError } from '../../domain/errors.ts';
+import type { Route } from '../../domain/target.ts';
+import type { TicketSource } from '../../domain/ticket.ts';
+import type { World } from '../../runtime/world.ts';
+import type { AccessExplanation, Gatekeeper, Identity, SessionOptions } from '../provider.ts';
+import type { AwsApi } from './aws-api.ts';
+import { isAwsDocument, usualDocument } from './session-document.ts';
+import { streamHostRules } from './stream-host.ts';
+import { SsmTicketSource, terminateSession } from './tickets.ts';
+
+/** By the start of a region's name; anything else is the public partition. */
+const PARTITIONS: readonly (readonly [prefix: string, partition: string])[] = [
+  ['cn-', 'aws-cn'],
+  ['us-gov-', 'aws-us-gov'],
+  ['us-iso-', 'aws-iso'],
+  ['us-isob-', 'aws-iso-b'],
+  ['eu-isoe-', 'aws-iso-e'],
+  ['us-isof-', 'aws-iso-f'],
+  ['eusc-', 'aws-eusc'],
+];
+
+const partitionOf = (region: string) => PARTITIONS.find(([prefix]) => region.startsWith(prefix))?.[1] ?? 'aws';
+
+/** `arn:aws:sts::1:assumed-role/readers/alice` → alice; a user's path is left out; the root user is `root`. */
+export function nameFromArn(arn: string): string {
+  const resource = arn.split(':').slice(5).join(':');
+  return resource.split('/').at(-1) || arn;
+}
+
+export class AwsGatekeeper implements Gatekeeper {
+  readonly #world: World;
+  readonly #api: AwsApi;
+
+  constructor(world: World, api: AwsApi) {
+    this.#world = world;
+    this.#api = api;
+  }
+
+  /** Asks STS, which answers everybody whose credentials are valid. */
+  async whoami(signal: AbortSignal): Promise<Identity> {
+    const call = { action: 'sts:GetCallerIdentity', doing: 'ask who we are' };
+    const answer = await this.#api.sts(call, signal, (sdk, client, options) =>
+      client.send(new sdk.GetCallerIdentityCommand({}), options),
+    );
+    const id = answer.Arn ?? '';
+    return { id, account: answer.Account ?? '', name: nameFromArn(id), source: this.#api.credentials.source };
+  }
+
+  /** @throws CT_USAGE when the reason is not 1 to 256 characters, CT_CONFIG when CLOUDTUN_SSMMESSAGES_ENDPOINT is no host */
+  ticketSource(route: Route, options: SessionOptions): TicketSource {
+    const { reason } = options;
+    if (reason !== undefined && (reason.length < 1 || reason.length > 256)) {
+      throw new CloudtunError('CT_USAGE', `the reason has ${reason.length} characters`, {
+        hint: 'AWS keeps 1 to 256 of them',
+      });
+    }
+    const rules = streamHostRules(this.#world.env, this.#api.settings.endpoint('ssm'));
+    return new SsmTicketSource(this.#world, this.#api, route, options, rules);
+  }
+
+  /** What IAM is asked, with `*` for the account, which is not known without a call. */
+  explain(route: Route, options: SessionOptions): AccessExplanation {
+    const { region } = this.#api;
+    const arn = (service: string, resource: string, account = '*') =>
+      `arn:${partitionOf(region)}:${service}:${region}:${account}:${resource}`;
+    const { node } = route;
+    const document = options.document ?? usualDocument(route.to);
+    const machine = node.id.startsWith('mi-')
+      ? arn('ssm', `managed-instance/${node.id}`)
+      : arn('ec2', `instance/${node.id}`);
+    const session = arn('ssm', 'session/*');
+    return {
+      document,
+      actions: [
+        { action: 'ssm:StartSession', resource: machine },
+        {
+          action: 'ssm:StartSession',
+          resource: arn('ssm', `document/${document}`, isAwsDocument(document) ? '' : '*'),
+        },
+        { action: 'ssmmessages:OpenDataChannel', resource: session },
+        { action: 'ssm:ResumeSession', resource: session },
+        { action: 'ssm:TerminateSession', resource: session },
+      ],
+    };
+  }
+
+  endSession(sessionId: string, signal: AbortSignal): Promise<void> {
+    return terminateSession(this.#api, sessionId, signal);
+  }
+}
