@@ -41,6 +41,8 @@ export interface DataChannelOptions {
   readonly wall: () => Millis;
   /** Largest payload of one data message; larger than 1536 is not known to pass the service. */
   readonly maxPayload?: number;
+  /** Where the two counters begin; only tests begin elsewhere than at 0. */
+  readonly firstNumbers?: { readonly input: number; readonly output: number };
 }
 
 export interface DataChannelStats {
@@ -53,7 +55,7 @@ export interface DataChannelStats {
 }
 
 export class DataChannel {
-  readonly sending = new SendWindow();
+  readonly sending: SendWindow;
   readonly #handler: DataChannelHandler;
   readonly #wall: () => Millis;
   readonly #maxPayload: number;
@@ -67,7 +69,7 @@ export class DataChannel {
   #owedIds = Buffer.allocUnsafe(16 * 2 * ACKNOWLEDGE_BATCH);
   readonly #owedNumbers: number[] = [];
   #oldestAckAt: Millis = 0;
-  #expected = 0;
+  #expected: number;
   #pausedUntil: Millis | undefined;
   #stats = { received: 0, duplicates: 0, reordered: 0, largestReorderBytes: 0, outOfRoom: 0 };
 
@@ -75,6 +77,8 @@ export class DataChannel {
     this.#handler = handler;
     this.#wall = options.wall;
     this.#maxPayload = options.maxPayload ?? DEFAULT_MESSAGE_PAYLOAD;
+    this.sending = new SendWindow(options.firstNumbers?.input);
+    this.#expected = options.firstNumbers?.output ?? 0;
     this.#dataWriter = new MessageWriter('input_stream_data', HEADER_FLAGS.none, options.randomBytes);
     this.#ackWriter = new MessageWriter('acknowledge', HEADER_FLAGS.synFin, options.randomBytes);
   }
@@ -236,6 +240,8 @@ export class DataChannel {
   /** Retransmission by evidence and by time. Call it after a batch of messages, and at `wakeAt`. */
   repair(now: Millis, transmit: Transmit): void {
     if (this.isPaused(now)) return;
+    // Over: `wakeAt` must not name an instant that has passed.
+    this.#pausedUntil = undefined;
     this.sending.repair(now, transmit);
     const timeoutAt = this.sending.timeoutAt;
     if (timeoutAt !== undefined && timeoutAt <= now) this.sending.onTimeout(now, transmit);

@@ -3,6 +3,7 @@
  * random bytes. Pure memory: the caller places the payload first, the writer puts the header in front of it.
  */
 import { hash } from 'node:crypto';
+import { CloudtunError } from '../../../domain/errors.ts';
 import type { Millis } from '../../../domain/millis.ts';
 import { writeRandomMessageId } from './message-id.ts';
 import { LONG_HEADER_LENGTH, MESSAGE_TYPE_LENGTH, type MessageType, OFFSET, PAYLOAD_OFFSET } from './wire-format.ts';
@@ -72,8 +73,11 @@ export class MessageWriter {
   }
 }
 
-/** A non-negative number below 2^53 as u64, without a bigint. */
+/** A non-negative number below 2^53 as u64, without a bigint. @throws CT_INTERNAL beyond: numbers are never used again */
 function writeUInt53(target: Buffer, offset: number, value: number): void {
+  if (!(value >= 0 && value <= Number.MAX_SAFE_INTEGER)) {
+    throw new CloudtunError('CT_INTERNAL', `${value} does not fit the header of a Session Manager message`);
+  }
   const whole = Math.floor(value);
   target.writeUInt32BE(Math.floor(whole / 0x1_0000_0000), offset);
   target.writeUInt32BE(whole % 0x1_0000_0000, offset + 4);

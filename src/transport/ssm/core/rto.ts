@@ -41,6 +41,11 @@ export class RoundTrip {
     this.srtt = 0.875 * this.srtt + 0.125 * roundTrip;
   }
 
+  /** Another websocket may take another way: the smallest sample of the old one says nothing about its queues. */
+  newPath(): void {
+    this.min = Number.POSITIVE_INFINITY;
+  }
+
   get rto(): Millis {
     if (this.srtt === undefined) return INITIAL_RTO_MS;
     return Math.min(MAX_RTO_MS, this.srtt + Math.max(CLOCK_GRANULARITY_MS, 4 * this.#variation));

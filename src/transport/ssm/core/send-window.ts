@@ -1,10 +1,11 @@
 /**
  * Data messages that were sent and are not acknowledged: numbering, retransmission, window (docs/protocol/ssm.md, "Retransmission").
  *
- * Better than the official client: every message has its own send time; a message is sent again as soon as three messages that were
- * sent after it are acknowledged (the agent acknowledges out-of-order ones at once, so that is a loss, not a delay), or when it is
- * older than the time-out; nothing is ever evicted, the writer waits instead. Missing acknowledges without later ones are
- * back-pressure of a slow target: then only the oldest message is tried again, ever more slowly, without giving up.
+ * Better than the official client: every message has its own send time; a message is sent again as soon as one that was sent at least
+ * three sends later is acknowledged (the agent acknowledges out-of-order ones at once, so that is a loss, not a delay), or when it is
+ * older than the time-out and nothing new was acknowledged for as long (RFC 6298 5.3); nothing is ever evicted, the writer waits
+ * instead. Silence after a time-out is back-pressure of a slow target, or a dead peer: then one message at a time is tried, ever more
+ * slowly, without giving up.
  */
 import { CloudtunError } from '../../../domain/errors.ts';
 import type { Millis } from '../../../domain/millis.ts';
@@ -15,7 +16,7 @@ import { type Slab, SlabPool } from './slab.ts';
 /** Ring size, a power of two: bounds the unacknowledged messages where they are too small for the byte window to do it. */
 const CAPACITY = 4096;
 const MASK = CAPACITY - 1;
-/** Later sends that must be acknowledged before a message counts as lost, as in TCP's fast retransmit. */
+/** So many sends later must be what was acknowledged for a message to count as lost, as in TCP's fast retransmit. */
 const REORDER_TOLERANCE = 3;
 /** Messages sent again by one time-out when acknowledges came since the last one. */
 const TIMEOUT_BURST = 32;
@@ -43,15 +44,24 @@ export class SendWindow {
   #logHead = 0;
 
   /** The oldest number without an acknowledge. */
-  #base = 0;
-  #next = 0;
+  #base: number;
+  #next: number;
   #nextOrder = 1;
   #latestAcknowledgedOrder = 0;
   #outstandingBytes = 0;
+  /** Time-outs since the last new acknowledge. */
   #timeouts = 0;
+  /** The last new acknowledge or time-out: a time-out begins then or with the send, whichever is later. */
+  #quietSince: Millis = Number.NEGATIVE_INFINITY;
   #wasFull = false;
   /** Messages sent more than once; for statistics and tests. */
   resentCount = 0;
+
+  /** @param firstNumber of the first message; only tests begin elsewhere than at 0 */
+  constructor(firstNumber = 0) {
+    this.#base = firstNumber;
+    this.#next = firstNumber;
+  }
 
   /** The number the next message will get. */
   get nextNumber(): number {
@@ -111,6 +121,7 @@ export class SendWindow {
     this.slabs.release(slab);
     this.#outstandingBytes -= this.#length[at]!;
     this.#timeouts = 0;
+    this.#quietSince = now;
     if (this.#sentOnce[at] === 1) {
       const roundTrip = now - this.#sentAt[at]!;
       this.roundTrip.sample(roundTrip);
@@ -132,7 +143,7 @@ export class SendWindow {
   /** When `onTimeout` should be called, if anything waits for an acknowledge. */
   get timeoutAt(): Millis | undefined {
     const number = this.#oldestSend();
-    return number === undefined ? undefined : this.#sentAt[number & MASK]! + this.#timeout;
+    return number === undefined ? undefined : Math.max(this.#sentAt[number & MASK]!, this.#quietSince) + this.#timeout;
   }
 
   get #timeout(): Millis {
@@ -149,7 +160,9 @@ export class SendWindow {
       this.#transmitAgain(number, now, transmit);
       resent++;
     }
-    if (resent > 0) this.#timeouts++;
+    if (resent === 0) return;
+    this.#timeouts++;
+    this.#quietSince = now;
   }
 
   /** A new websocket: everything unacknowledged goes out again, oldest first, as if for the first time. */
@@ -158,6 +171,7 @@ export class SendWindow {
     this.#logOrder.length = 0;
     this.#logHead = 0;
     this.#timeouts = 0;
+    this.roundTrip.newPath();
     for (let number = this.#base; number < this.#next; number++) {
       if (this.#slab[number & MASK] === undefined) continue;
       this.#sentOnce[number & MASK] = 1;
