@@ -4,7 +4,7 @@
  */
 import type { Millis } from '../../../domain/millis.ts';
 
-const FIRST_DELAY_MS = 50;
+const FIRST_DELAY_MS = 10;
 const SECOND_DELAY_MS = 200;
 const MAX_DELAY_MS = 15_000;
 /** When a session that cannot be reached is given up. */

@@ -1,0 +1,28 @@
+/** A lab and a workload server in a process of their own, so that the bench measures cloudtun and not its peer. */
+import { faultPatchSchema } from '../../src/lab/aws/faults.ts';
+import { startLab } from '../../src/lab/lab.ts';
+import { systemWorld } from '../../src/runtime/world.ts';
+import { WorkloadServer } from '../support/workload-server.ts';
+
+const workload = await WorkloadServer.start();
+const lab = await startLab(systemWorld(), { databases: { prod: workload.address, orders: workload.address } });
+const key = lab.profiles.default!;
+process.on('message', (message: { faults?: unknown; status?: true }) => {
+  if (message.faults !== undefined) lab.faults.set(faultPatchSchema.parse(message.faults));
+  const usage = process.cpuUsage();
+  process.send?.({
+    counters: lab.gateway.counters(),
+    violations: lab.gateway.violations(),
+    cpuMs: (usage.user + usage.system) / 1000,
+  });
+});
+process.on('disconnect', () => process.exit());
+process.send?.({
+  url: lab.url,
+  region: lab.inventory.region,
+  accessKeyId: key.accessKeyId,
+  secretAccessKey: key.secretAccessKey.reveal(),
+  host: lab.inventory.databases.find(({ id }) => id === 'prod')?.host,
+  target: workload.address,
+  env: lab.env(),
+});

@@ -1,0 +1,75 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import type { FaultPatch } from '../../src/lab/aws/faults.ts';
+import { systemWorld } from '../../src/runtime/world.ts';
+import { openTunnel, type TunnelOptions } from '../../src/transport/dialers.ts';
+import type { Tunnel } from '../../src/transport/tunnel.ts';
+import { labTickets } from '../support/lab-tickets.ts';
+
+const BASTION_ID = 'i-0a1b2c3d4e5f60001';
+
+interface Greeting {
+  readonly url: string;
+  readonly region: string;
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  readonly host: string;
+  readonly target: { readonly host: string; readonly port: number };
+  readonly env: Readonly<Record<string, string>>;
+}
+
+export interface LabReport {
+  readonly counters: Readonly<Record<string, number>>;
+  readonly violations: readonly string[];
+  readonly cpuMs: number;
+}
+
+/** The lab in its own process; tunnels to its workload server are opened in ours. */
+export class LabProcess implements AsyncDisposable {
+  readonly #child: ChildProcess;
+  readonly greeting: Greeting;
+
+  private constructor(child: ChildProcess, greeting: Greeting) {
+    this.#child = child;
+    this.greeting = greeting;
+  }
+
+  static async start(): Promise<LabProcess> {
+    const child = fork(fileURLToPath(new URL('./lab-child.ts', import.meta.url)));
+    const [greeting] = (await once(child, 'message')) as [Greeting];
+    return new LabProcess(child, greeting);
+  }
+
+  async setFaults(faults: FaultPatch): Promise<void> {
+    await this.#ask({ faults });
+  }
+
+  report(): Promise<LabReport> {
+    return this.#ask({ status: true });
+  }
+
+  async #ask(message: object): Promise<LabReport> {
+    const answer = once(this.#child, 'message');
+    this.#child.send(message);
+    return ((await answer) as [LabReport])[0];
+  }
+
+  /** A tunnel to the workload server, through Session Manager. */
+  openTunnel(options: Partial<TunnelOptions> = {}): Promise<Tunnel> {
+    const { url, region, accessKeyId, secretAccessKey, host } = this.greeting;
+    return openTunnel(
+      systemWorld(),
+      labTickets({ endpoint: url, region, credentials: { accessKeyId, secretAccessKey } }, BASTION_ID),
+      { host, port: 3306 },
+      { network: { agentFor: () => undefined, ca: undefined }, onEvent: () => {}, ...options },
+      new AbortController().signal,
+    );
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const exited = once(this.#child, 'exit');
+    this.#child.disconnect();
+    await exited;
+  }
+}

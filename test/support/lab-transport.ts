@@ -1,0 +1,52 @@
+/** A lab, a workload server behind the name of its database `prod`, and tunnels to it: what fault tests of the transport stand on. */
+import type { TunnelEvent } from '../../src/domain/tunnel-event.ts';
+import type { FaultPatch } from '../../src/lab/aws/faults.ts';
+import { type Lab, startLab } from '../../src/lab/lab.ts';
+import { systemWorld } from '../../src/runtime/world.ts';
+import { openTunnel, type TunnelOptions } from '../../src/transport/dialers.ts';
+import type { Tunnel } from '../../src/transport/tunnel.ts';
+import { clientOptions } from './aws-lab.ts';
+import { labTickets } from './lab-tickets.ts';
+import { WorkloadServer } from './workload-server.ts';
+
+export const BASTION_ID = 'i-0a1b2c3d4e5f60001';
+/** Agent 3.0.150.0: basic mode. */
+export const OLD_AGENT_ID = 'i-0a1b2c3d4e5f60004';
+
+export interface TransportLab extends AsyncDisposable {
+  readonly lab: Lab;
+  readonly workload: WorkloadServer;
+  readonly events: TunnelEvent[];
+  open(options?: Partial<TunnelOptions> & { readonly targetId?: string }): Promise<Tunnel>;
+}
+
+export async function transportLab(faults: FaultPatch = {}): Promise<TransportLab> {
+  const world = systemWorld();
+  const workload = await WorkloadServer.start();
+  const lab = await startLab(world, { faults, databases: { prod: workload.address } });
+  const prod = lab.inventory.databases.find(({ id }) => id === 'prod');
+  if (prod === undefined) throw new RangeError('the practice account has no database prod');
+  const events: TunnelEvent[] = [];
+  const tunnels: Tunnel[] = [];
+  return {
+    lab,
+    workload,
+    events,
+    async open({ targetId = BASTION_ID, ...options } = {}) {
+      const tunnel = await openTunnel(
+        world,
+        labTickets(clientOptions(lab), targetId),
+        { host: prod.host, port: prod.port },
+        { network: { agentFor: () => undefined, ca: undefined }, onEvent: (event) => events.push(event), ...options },
+        new AbortController().signal,
+      );
+      tunnels.push(tunnel);
+      return tunnel;
+    },
+    async [Symbol.asyncDispose]() {
+      for (const tunnel of tunnels) await tunnel[Symbol.asyncDispose]();
+      await lab[Symbol.asyncDispose]();
+      await workload[Symbol.asyncDispose]();
+    },
+  };
+}
