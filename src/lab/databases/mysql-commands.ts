@@ -132,10 +132,10 @@ export class MysqlCommands {
       throw new MysqlError(1461, '42000', `Can't create more than ${limit}`);
     }
     const parameterCount = this.#engine.parameterCount(sql);
-    // Run once with NULLs to learn the columns; nothing here writes.
+    // Run once to learn the columns; nothing here writes. With ones, because LIMIT takes no NULL.
     const columns = this.#columnsOf(
       sql,
-      Array.from({ length: parameterCount }, () => null),
+      Array.from({ length: parameterCount }, () => 1n),
     );
     this.#lastPrepared += 1;
     this.#prepared.set(this.#lastPrepared, { sql, parameterCount, types: [] });
