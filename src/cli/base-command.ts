@@ -1,7 +1,9 @@
 import { Command, type Interfaces } from '@oclif/core';
 import { asCloudtunError, CloudtunError, systemCode } from '../domain/errors.ts';
+import type { Prompts } from '../providers/provider.ts';
 import { streamLog } from '../runtime/log.ts';
 import { systemWorld, type World } from '../runtime/world.ts';
+import { askMfaCode } from './ask.ts';
 import { GLOBAL_FLAGS } from './flags.ts';
 import { Interrupted, Interruption } from './interruption.ts';
 import { errorDocument, reportError, verbosity, wantsJson } from './report-error.ts';
@@ -23,6 +25,17 @@ export abstract class BaseCommand extends Command {
   /** Aborted when the command is to end now; everything that waits takes it. */
   protected get signal(): AbortSignal {
     return this.interruption.signal;
+  }
+
+  /** What a person may be asked in the middle of a cloud call; nothing where nobody can answer. */
+  protected get prompts(): Prompts {
+    if (!this.terminal.canAsk) return {};
+    return {
+      mfaCode: (device) => {
+        this.terminal.settle();
+        return askMfaCode(device, this.signal);
+      },
+    };
   }
 
   override jsonEnabled(): boolean {

@@ -132,9 +132,6 @@ function hostPlan(
 }
 
 function sessionOptions(flags: PlanFlags) {
-  if (flags.reason !== undefined && (flags.reason.length < 1 || flags.reason.length > 256)) {
-    throw new CloudtunError('CT_USAGE', `--reason has ${flags.reason.length} characters; the cloud keeps 1 to 256`);
-  }
   return {
     ...(flags.reason !== undefined && { reason: flags.reason }),
     ...(flags.document !== undefined && { document: flags.document }),

@@ -19,7 +19,7 @@ export default class Login extends BaseCommand {
     const { flags } = await this.parse(Login);
     const catalogue = await loadCatalogue(this.world);
     const { selection } = tunnelSettings(flags, catalogue);
-    await using provider = await composeProvider(this.world, selection);
+    await using provider = await composeProvider(this.world, selection, this.prompts);
     if (!provider.signIn) throw new CloudtunError('CT_USAGE', `${provider.id} has no sign-in of its own`);
     const report = await provider.signIn((signIn) => {
       // Shown also with --quiet: without it nobody can sign in.

@@ -33,7 +33,7 @@ export default class Targets extends BaseCommand {
     const catalogue = await loadCatalogue(this.world);
     const { selection } = tunnelSettings(flags, catalogue);
     const { targetsJson, targetsLines } = await import('../cli/present/targets-report.ts');
-    await using provider = await composeProvider(this.world, selection);
+    await using provider = await composeProvider(this.world, selection, this.prompts);
     this.terminal.progress(`asking ${provider.label} ...`);
     const query = {
       ...(args.query !== undefined && { text: args.query }),

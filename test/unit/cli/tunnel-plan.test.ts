@@ -134,8 +134,3 @@ test('--port is a port or auto', () => {
     assert.throws(() => parsePort(text), { code: 'CT_USAGE' }, text);
   }
 });
-
-test('a reason is at most what the cloud keeps', () => {
-  assert.throws(() => planDatabase('prod', { reason: 'x'.repeat(257) }, EMPTY), { code: 'CT_USAGE' });
-  assert.throws(() => planDatabase('prod', { reason: '' }, EMPTY), { code: 'CT_USAGE' });
-});
