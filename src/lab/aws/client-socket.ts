@@ -1,27 +1,29 @@
 /**
- * A client's websocket, from the accepted upgrade to its end: the first text frame with its time limit, then binary messages. Only
- * frames and bytes; what they mean is for the relay.
+ * A client's websocket, from the accepted upgrade to its end. Only frames and bytes; what they mean is for the relay.
  */
 import type { Duplex } from 'node:stream';
-import type { RawData, WebSocket } from 'ws';
 import type { Millis } from '../../domain/millis.ts';
 import type { Clock, Timer } from '../../runtime/clock.ts';
-import { SocketBatch } from './socket-batch.ts';
+import { WebSocketReader, WebSocketViolation } from './core/websocket-reader.ts';
+import { FrameWriter } from './frame-writer.ts';
 
+/** Largest websocket message; the official agent takes 4 MB (docs/protocol/ssm.md, "Carriage"). */
+const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
 /** More than this waiting in the socket: the agent waits too. */
 const FULL_BYTES = 1_048_576;
 /** How long a peer may take to answer our close frame. */
 const CLOSE_LIMIT: Millis = 2_000;
 /** Cut by destroying the socket. */
 export const ABRUPT = 1006;
-const FIN_BINARY = 0x82;
+const NO_CODE = 1005;
 
 export interface ClientSocketEvents {
   /** A text frame; the first one opens the data channel. */
   text(content: string): void;
+  /** A binary message, as a view that stays as it is. */
   binary(frame: Buffer): void;
   drained(): void;
-  /** It is gone, whoever ended it; the last event. */
+  /** It is gone, whoever ended it; the last event. Not after `close` or `terminate`. */
   closed(): void;
   /** The client broke the websocket protocol. */
   violation(what: string): void;
@@ -29,100 +31,118 @@ export interface ClientSocketEvents {
 }
 
 export class ClientSocket {
-  readonly #ws: WebSocket;
   readonly #socket: Duplex;
-  readonly #batch: SocketBatch;
+  readonly #writer: FrameWriter;
+  readonly #reader: WebSocketReader;
   readonly #clock: Clock;
   #events: ClientSocketEvents | undefined;
   #closing: Timer | undefined;
+  #hasSentClose = false;
 
-  /** @param socket the one under `ws`: frames are gathered there, and cut there */
-  constructor(ws: WebSocket, socket: Duplex, clock: Clock, events: ClientSocketEvents) {
-    this.#ws = ws;
+  /** @param socket upgraded, with the 101 answer written @param head what came with the upgrade */
+  constructor(socket: Duplex, head: Buffer, clock: Clock, events: ClientSocketEvents) {
     this.#socket = socket;
-    this.#batch = new SocketBatch(socket);
+    this.#writer = new FrameWriter(socket);
     this.#clock = clock;
     this.#events = events;
-    ws.on('message', (data: RawData, isBinary: boolean) => {
-      const frame = data as Buffer;
-      if (isBinary) this.#events?.binary(frame);
-      else this.#events?.text(frame.toString('utf8'));
+    this.#reader = new WebSocketReader(MAX_MESSAGE_BYTES, {
+      text: (content) => this.#events?.text(content),
+      binary: (frame) => this.#events?.binary(frame),
+      ping: (payload) => {
+        if (this.#events?.answersPings()) this.#writer.pong(payload);
+      },
+      pong: () => {},
+      close: (code) => this.#answerClose(code),
     });
-    ws.on('ping', (payload: Buffer) => {
-      if (this.#events?.answersPings()) ws.pong(payload);
-    });
-    ws.on('error', (error: Error & { readonly code?: string }) => {
-      if (error.code?.startsWith('WS_ERR')) this.#events?.violation(`websocket: ${error.message}`);
-    });
+    socket.on('data', (chunk: Buffer) => this.#receive(chunk));
     socket.on('drain', () => this.#events?.drained());
-    ws.on('close', () => {
+    socket.on('error', () => {});
+    // Sockets of an HTTP server stay half open by themselves.
+    socket.on('end', () => socket.destroy());
+    socket.on('close', () => {
       this.#closing?.cancel();
       this.#detach()?.closed();
     });
+    if (head.length > 0) socket.unshift(head);
   }
 
   get isFull(): boolean {
-    return this.#socket.writableLength > FULL_BYTES;
+    return this.#writer.waitingBytes > FULL_BYTES;
   }
 
   /** One binary message; many in one turn become one write. */
   send(frame: Buffer): void {
-    this.#batch.open();
-    this.#ws.send(frame, { binary: true });
+    if (this.#isOpen) this.#writer.binary(frame);
   }
 
   sendText(text: string): void {
-    this.#batch.open();
-    this.#ws.send(text);
+    if (this.#isOpen) this.#writer.text(text);
   }
 
   /** Bytes on the socket past all framing. */
   sendRaw(bytes: Buffer): void {
-    this.#batch.open();
-    this.#socket.write(bytes);
+    if (this.#isOpen) this.#writer.raw(bytes);
   }
 
   /** The first `byteCount` bytes of a message, as a socket that breaks in the middle of a frame leaves them. */
   sendPart(frame: Buffer, byteCount: number): void {
-    const header = Buffer.alloc(frame.length < 126 ? 2 : frame.length < 65_536 ? 4 : 10);
-    header[0] = FIN_BINARY;
-    if (frame.length < 126) {
-      header[1] = frame.length;
-    } else if (frame.length < 65_536) {
-      header[1] = 126;
-      header.writeUInt16BE(frame.length, 2);
-    } else {
-      header[1] = 127;
-      header.writeBigUInt64BE(BigInt(frame.length), 2);
-    }
-    this.sendRaw(Buffer.concat([header, frame.subarray(0, byteCount)]));
+    if (this.#isOpen) this.#writer.part(frame, byteCount);
   }
 
   pauseReading(): void {
-    this.#ws.pause();
+    this.#socket.pause();
   }
 
   resumeReading(): void {
-    this.#ws.resume();
+    this.#socket.resume();
   }
 
-  /** Ends it: no event comes any more. 1006 destroys the socket, after what was written to it. */
+  /** Ends it: no event comes any more. 1006 destroys the socket after what was written to it, 1005 is a close frame without a code. */
   close(code: number, reason: string): void {
     this.#detach();
-    if (this.#ws.isPaused) this.#ws.resume();
     if (code === ABRUPT) {
+      this.#writer.flush();
+      this.#reader.stop();
       this.#destroySoon();
-      return;
-    }
-    this.#ws.close(code, reason);
-    if (this.#ws.readyState !== this.#ws.CLOSED) {
-      this.#closing = this.#clock.after(CLOSE_LIMIT, () => this.#ws.terminate(), { background: true });
+    } else {
+      this.#startClosing(code, reason);
     }
   }
 
   terminate(): void {
     this.#detach();
-    this.#ws.terminate();
+    this.#reader.stop();
+    this.#socket.destroy();
+  }
+
+  get #isOpen(): boolean {
+    return !this.#hasSentClose && !this.#socket.destroyed;
+  }
+
+  #receive(chunk: Buffer): void {
+    try {
+      this.#reader.receive(chunk);
+    } catch (error) {
+      if (!(error instanceof WebSocketViolation)) throw error;
+      this.#events?.violation(`websocket: ${error.message}`);
+      this.#reader.stop();
+      this.#startClosing(error.closeCode, '');
+    }
+  }
+
+  #answerClose(code: number): void {
+    this.#startClosing(code, '');
+    this.#reader.stop();
+    this.#socket.end();
+  }
+
+  #startClosing(code: number, reason: string): void {
+    if (!this.#isOpen) return;
+    this.#writer.close(code === NO_CODE ? undefined : code, reason);
+    this.#writer.flush();
+    this.#hasSentClose = true;
+    this.#socket.resume();
+    this.#closing = this.#clock.after(CLOSE_LIMIT, () => this.#socket.destroy(), { background: true });
   }
 
   #destroySoon(): void {

@@ -22,16 +22,16 @@
  */
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { WebSocketServer } from 'ws';
 import type { Timer } from '../../runtime/clock.ts';
 import type { World } from '../../runtime/world.ts';
-import { ClientSocket } from './client-socket.ts';
+import { ClientSocket, type ClientSocketEvents } from './client-socket.ts';
 import { addCounts, type Counters, noCounts, Observations } from './core/observations.ts';
 import { readOpenDataChannel } from './core/open-data-channel.ts';
 import type { ResolveDestination } from './destination.ts';
 import type { FaultBoard } from './faults.ts';
 import { SessionRelay } from './session-relay.ts';
 import type { Session, SessionStore } from './sessions.ts';
+import { acceptUpgrade, refuseUpgrade, upgradeFault } from './upgrade.ts';
 
 export type UpgradeVerdict =
   | { readonly accepted: true }
@@ -60,8 +60,6 @@ export interface Gateway extends AsyncDisposable {
 }
 
 const PATH = /^\/v1\/data-channel\/([^/?]+)\?(.*)$/;
-/** Largest websocket message; the official agent takes 4 MB (docs/protocol/ssm.md, "Carriage"). */
-const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
 /** What the service closes with when the first frame is wrong is not known: this is a guess, in one place. */
 const REFUSED_CLOSE_CODE = 1008;
 /** Ended sessions whose numbers are still told apart; older ones live on in the sum. */
@@ -74,7 +72,6 @@ export function createGateway(options: GatewayOptions): Gateway {
 
 class MessageGateway implements Gateway {
   readonly #options: GatewayOptions;
-  readonly #server: WebSocketServer;
   readonly #relays = new Map<string, SessionRelay>();
   readonly #observations = new Map<string, Observations>();
   readonly #forgotten = noCounts();
@@ -87,12 +84,6 @@ class MessageGateway implements Gateway {
 
   constructor(options: GatewayOptions) {
     this.#options = options;
-    this.#server = new WebSocketServer({
-      noServer: true,
-      perMessageDeflate: false,
-      autoPong: false,
-      maxPayload: MAX_MESSAGE_BYTES,
-    });
     this.#stop = [
       options.sessions.onChange((change) => {
         if (change.type === 'started') this.#started(change.session);
@@ -135,7 +126,6 @@ class MessageGateway implements Gateway {
     this.#opening.clear();
     for (const relay of this.#relays.values()) relay[Symbol.dispose]();
     this.#relays.clear();
-    await new Promise<void>((resolve) => this.#server.close(() => resolve()));
   }
 
   get #clock() {
@@ -197,17 +187,18 @@ class MessageGateway implements Gateway {
     }
     socket.off('error', onError);
     if (!verdict.accepted) {
-      refuse(socket, verdict.status, verdict.message);
+      refuseUpgrade(socket, verdict.status, verdict.message);
       return;
     }
-    this.#server.handleUpgrade(request, socket, head, (ws) => {
-      this.#open(sessionId, (events) => new ClientSocket(ws, socket, this.#clock, events));
-    });
+    acceptUpgrade(request, socket);
+    this.#open(sessionId, (events) => new ClientSocket(socket, head, this.#clock, events));
   }
 
   async #judge(request: IncomingMessage, sessionId: string, query: URLSearchParams): Promise<UpgradeVerdict> {
     const { faults, sessions, verifyUpgrade } = this.#options;
-    if (request.method !== 'GET' || query.get('role') !== 'publish_subscribe') {
+    const fault = upgradeFault(request);
+    if (fault !== undefined) return { accepted: false, status: 400, message: fault };
+    if (query.get('role') !== 'publish_subscribe') {
       return { accepted: false, status: 400, message: 'a data channel is opened with role=publish_subscribe' };
     }
     const session = sessions.get(sessionId);
@@ -226,7 +217,7 @@ class MessageGateway implements Gateway {
   }
 
   /** A websocket without a token yet: pings may come, then the text frame has to, within its limit. */
-  #open(sessionId: string, connect: (events: ConstructorParameters<typeof ClientSocket>[3]) => ClientSocket): void {
+  #open(sessionId: string, connect: (events: ClientSocketEvents) => ClientSocket): void {
     let attached: SessionRelay | undefined;
     const settle = () => {
       this.#opening.get(client)?.cancel();
@@ -298,21 +289,4 @@ function decoded(text: string): string {
   } catch {
     return '';
   }
-}
-
-const STATUS_TEXT: Readonly<Record<number, string>> = {
-  400: 'Bad Request',
-  403: 'Forbidden',
-  404: 'Not Found',
-  500: 'Internal Server Error',
-  503: 'Service Unavailable',
-};
-
-function refuse(socket: Duplex, status: number, message: string): void {
-  const body = JSON.stringify({ message });
-  socket.on('error', () => {});
-  socket.end(
-    `HTTP/1.1 ${status} ${STATUS_TEXT[status] ?? 'Refused'}\r\nContent-Type: application/json\r\n` +
-      `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
-  );
 }

@@ -271,17 +271,15 @@ export class NodeAgent implements Disposable {
   }
 
   #arm(): void {
-    const ends = [this.#session.wakeAt, this.#port?.wakeAt].filter((at) => at !== undefined);
-    const at = ends.length === 0 ? undefined : Math.min(...ends);
-    if (this.#isDead || this.#session.isOver || at === undefined) {
-      this.#wake?.timer.cancel();
-      this.#wake = undefined;
-      return;
-    }
-    if (this.#wake !== undefined && this.#wake.at <= at) return;
+    let at = this.#session.wakeAt;
+    const portAt = this.#port?.wakeAt;
+    if (portAt !== undefined && (at === undefined || portAt < at)) at = portAt;
+    // A timer that is too early costs one look; one for each message would cost more than the message.
+    if (at === undefined || this.#isDead || (this.#wake !== undefined && this.#wake.at <= at)) return;
     this.#wake?.timer.cancel();
     const timer = this.#options.world.clock.after(Math.max(0, at - this.#options.world.clock.now()), () => {
       this.#wake = undefined;
+      if (this.#isDead || this.#session.isOver) return;
       const now = this.#options.world.clock.now();
       this.#session.tick(now);
       this.#port?.tick?.(now);

@@ -72,7 +72,6 @@ export class OutputPump {
     }
     this.#isBursting = false;
     if (count === BURST && !this.#isStopped) this.#timer = clock.soon(() => this.#next());
-    drained();
   }
 
   #next(): void {

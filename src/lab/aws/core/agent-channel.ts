@@ -8,7 +8,7 @@
  */
 import { CloudtunError } from '../../../domain/errors.ts';
 import type { Millis } from '../../../domain/millis.ts';
-import { acknowledgedNumber, acknowledgeText } from '../../../transport/ssm/core/acknowledge.ts';
+import { AcknowledgeText, acknowledgedNumber, MAX_ACKNOWLEDGE_BYTES } from '../../../transport/ssm/core/acknowledge.ts';
 import { type Message, readMessage } from '../../../transport/ssm/core/client-message.ts';
 import { MessageWriter, type RandomBytes } from '../../../transport/ssm/core/message-writer.ts';
 import {
@@ -19,9 +19,12 @@ import {
   PAYLOAD_TYPE,
 } from '../../../transport/ssm/core/wire-format.ts';
 import type { ByteQueue } from './byte-queue.ts';
+import { FrameSlab } from './frame-slab.ts';
 import { InputAudit } from './input-audit.ts';
 import type { Observations } from './observations.ts';
+import { quickAcknowledgedOutput } from './quick-acknowledge.ts';
 import { RESEND_TICK, RoundTripEstimate } from './resend-timer.ts';
+import { UnacknowledgedList } from './unacknowledged-list.ts';
 
 /**
  * What became of a payload: `taken` is acknowledged; `refused` is not, and the client has to send it again; `blocked` stops the
@@ -43,11 +46,6 @@ export interface ChannelOptions {
 /** Both lists of the official agent end here. */
 export const MAX_KEPT_MESSAGES = 100_000;
 
-interface Unacknowledged {
-  readonly frame: Buffer;
-  sentAt: Millis;
-}
-
 interface Early {
   readonly payloadType: number;
   readonly payload: Buffer;
@@ -62,7 +60,9 @@ export class AgentChannel {
   readonly #estimate = new RoundTripEstimate();
 
   #nextOutput = 0;
-  readonly #unacknowledged = new Map<number, Unacknowledged>();
+  readonly #unacknowledged = new UnacknowledgedList();
+  readonly #slab = new FrameSlab();
+  readonly #acknowledgeText = new AcknowledgeText('input_stream_data');
   #isPaused = false;
   #nextTick: Millis;
 
@@ -115,11 +115,12 @@ export class AgentChannel {
 
   /** One message with the next `byteCount` bytes of `queue`. */
   sendFrom(queue: ByteQueue, byteCount: number, now: Millis): void {
-    const frame = Buffer.allocUnsafe(PAYLOAD_OFFSET + byteCount);
-    queue.copy(frame, PAYLOAD_OFFSET, byteCount);
+    const offset = this.#slab.reserve(PAYLOAD_OFFSET + byteCount);
+    const { memory } = this.#slab;
+    queue.copy(memory, offset + PAYLOAD_OFFSET, byteCount);
     const wall = this.#options.wallOffset + now;
-    this.#output.writeHeader(frame, 0, PAYLOAD_TYPE.output, byteCount, this.#nextOutput, wall);
-    this.#launch(frame, byteCount, now);
+    this.#output.writeHeader(memory, offset, PAYLOAD_TYPE.output, byteCount, this.#nextOutput, wall);
+    this.#launch(memory.subarray(offset, offset + PAYLOAD_OFFSET + byteCount), byteCount, now);
   }
 
   #launch(frame: Buffer, payloadBytes: number, now: Millis): void {
@@ -127,8 +128,10 @@ export class AgentChannel {
     counters.outputMessages += 1;
     counters.outputPayloadBytes += payloadBytes;
     if (this.#unacknowledged.size < MAX_KEPT_MESSAGES) {
-      this.#unacknowledged.set(this.#nextOutput, { frame, sentAt: now });
-      counters.maxUnacknowledged = Math.max(counters.maxUnacknowledged, this.#unacknowledged.size);
+      this.#unacknowledged.add(this.#nextOutput, frame, now);
+      if (this.#unacknowledged.size > counters.maxUnacknowledged) {
+        counters.maxUnacknowledged = this.#unacknowledged.size;
+      }
     } else {
       counters.outputNotKept += 1;
     }
@@ -141,8 +144,8 @@ export class AgentChannel {
   repeatFirst(now: Millis): void {
     const first = this.#unacknowledged.get(0);
     if (first === undefined) return;
-    first.sentAt = now;
-    this.#options.emit(first.frame);
+    this.#unacknowledged.touch(0, now);
+    this.#options.emit(first);
   }
 
   /** When to call `tick`; undefined while nothing waits for an acknowledge. */
@@ -155,11 +158,11 @@ export class AgentChannel {
     if (now < this.#nextTick) return;
     this.#nextTick += (Math.floor((now - this.#nextTick) / RESEND_TICK) + 1) * RESEND_TICK;
     if (this.#isPaused) return;
-    const oldest = this.#unacknowledged.values().next().value;
-    if (oldest === undefined || now - oldest.sentAt <= this.#estimate.timeout) return;
-    oldest.sentAt = now;
+    const { oldest } = this.#unacknowledged;
+    if (oldest === undefined || now - this.#unacknowledged.sentAt(oldest) <= this.#estimate.timeout) return;
+    this.#unacknowledged.touch(oldest, now);
     this.#options.witness.counters.outputResends += 1;
-    this.#options.emit(oldest.frame);
+    this.#options.emit(this.#unacknowledged.get(oldest)!);
   }
 
   /** pause_publication: neither first sendings nor repairs leave any more. */
@@ -200,6 +203,14 @@ export class AgentChannel {
   }
 
   #process(frame: Buffer, now: Millis): void {
+    const isVerifying = this.#options.isVerifying();
+    const quick = isVerifying ? undefined : quickAcknowledgedOutput(frame);
+    if (quick !== undefined) {
+      this.#isPaused = false;
+      this.#options.witness.counters.acknowledgesSeen += 1;
+      this.#settle(quick, now);
+      return;
+    }
     let message: Message;
     try {
       message = readMessage(frame, false);
@@ -215,7 +226,7 @@ export class AgentChannel {
     } else if (message.messageType === 'acknowledge') {
       this.#isPaused = false;
       this.#onAcknowledge(message, now);
-    } else if (this.#options.isVerifying()) {
+    } else if (isVerifying) {
       this.#options.witness.violation(`a ${message.messageType} message from the client`);
     }
   }
@@ -231,13 +242,15 @@ export class AgentChannel {
       witness.violation(error.message);
       return;
     }
-    const acknowledged = this.#unacknowledged.get(number);
     if (this.#options.isVerifying()) {
-      this.#audit.acknowledge(message, number, this.#nextOutput, acknowledged?.frame);
+      this.#audit.acknowledge(message, number, this.#nextOutput, this.#unacknowledged.get(number));
     }
-    if (acknowledged === undefined) return;
-    this.#unacknowledged.delete(number);
-    this.#estimate.add(now - acknowledged.sentAt);
+    this.#settle(number, now);
+  }
+
+  #settle(number: number, now: Millis): void {
+    const sentAt = this.#unacknowledged.remove(number);
+    if (sentAt !== undefined) this.#estimate.add(now - sentAt);
   }
 
   #onInput(message: Message, now: Millis): void {
@@ -289,13 +302,15 @@ export class AgentChannel {
   }
 
   #acknowledge(message: Message, now: Millis): void {
-    const text = acknowledgeText('input_stream_data', message.frame, message.sequenceNumber);
-    const frame = Buffer.allocUnsafe(PAYLOAD_OFFSET + text.length);
-    frame.latin1Write(text, PAYLOAD_OFFSET);
+    const offset = this.#slab.reserve(PAYLOAD_OFFSET + MAX_ACKNOWLEDGE_BYTES);
+    const { memory } = this.#slab;
+    const { frame, sequenceNumber } = message;
+    const start = offset + PAYLOAD_OFFSET;
+    const length = this.#acknowledgeText.write(memory, start, frame, OFFSET.messageId, sequenceNumber);
     const wall = this.#options.wallOffset + now;
-    this.#acknowledges.writeHeader(frame, 0, PAYLOAD_TYPE.none, text.length, 0, wall);
+    this.#acknowledges.writeHeader(memory, offset, PAYLOAD_TYPE.none, length, 0, wall);
     this.#options.witness.counters.acknowledgesSent += 1;
-    this.#options.emit(frame);
+    this.#options.emit(memory.subarray(offset, start + length));
   }
 }
 

@@ -124,13 +124,15 @@ export class AgentSession {
 
   get wakeAt(): Millis | undefined {
     if (this.#phase === 'over') return undefined;
-    const deadlines = [this.channel.wakeAt];
-    if (this.#phase === 'asking') deadlines.push(this.#startedAt + HANDSHAKE_LIMIT);
-    if (this.#phase === 'draining') deadlines.push(this.#drainUntil);
-    return deadlines.reduce(
-      (first, at) => (at === undefined || (first !== undefined && first <= at) ? first : at),
-      undefined,
-    );
+    const tick = this.channel.wakeAt;
+    const deadline =
+      this.#phase === 'asking'
+        ? this.#startedAt + HANDSHAKE_LIMIT
+        : this.#phase === 'draining'
+          ? this.#drainUntil
+          : undefined;
+    if (tick === undefined || deadline === undefined) return tick ?? deadline;
+    return Math.min(tick, deadline);
   }
 
   tick(now: Millis): void {

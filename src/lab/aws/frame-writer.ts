@@ -1,0 +1,111 @@
+/**
+ * Many websocket messages in one write: unmasked frames (RFC 6455, a server's) are laid one after another into a slab, and leave when
+ * the turn is over. One write of 64 KiB costs a small part of what a write for each of its messages does.
+ */
+import type { Writable } from 'node:stream';
+
+const SLAB_BYTES = 512 * 1024;
+const LONGEST_HEADER = 10;
+const FIN_TEXT = 0x81;
+const FIN_BINARY = 0x82;
+const FIN_CLOSE = 0x88;
+const FIN_PONG = 0x8a;
+
+export class FrameWriter {
+  readonly #socket: Writable;
+  #slab: Buffer = Buffer.alloc(0);
+  /** Bytes of the slab before `#start` were written. */
+  #start = 0;
+  #end = 0;
+  #isScheduled = false;
+  /** Writes that the socket has not finished: it may still read the slab, so no part of it is used again. */
+  #unfinished = 0;
+  readonly #onFinished = () => {
+    this.#unfinished -= 1;
+  };
+
+  constructor(socket: Writable) {
+    this.#socket = socket;
+  }
+
+  /** Bytes that are not with the system yet. */
+  get waitingBytes(): number {
+    return this.#socket.writableLength + this.#end - this.#start;
+  }
+
+  binary(payload: Uint8Array): void {
+    this.#frame(FIN_BINARY, payload, payload.length);
+  }
+
+  text(content: string): void {
+    const payload = Buffer.from(content);
+    this.#frame(FIN_TEXT, payload, payload.length);
+  }
+
+  pong(payload: Uint8Array): void {
+    this.#frame(FIN_PONG, payload, payload.length);
+  }
+
+  /** @param reason at most 123 bytes */
+  close(code: number | undefined, reason: string): void {
+    const payload = Buffer.from(code === undefined ? '' : `\0\0${reason}`);
+    if (code !== undefined) payload.writeUInt16BE(code, 0);
+    this.#frame(FIN_CLOSE, payload, payload.length);
+  }
+
+  /** The header of a binary message and the first `byteCount` bytes of it: what a socket that breaks in the middle leaves. */
+  part(payload: Uint8Array, byteCount: number): void {
+    this.#frame(FIN_BINARY, payload, byteCount);
+  }
+
+  /** Bytes past all framing. */
+  raw(bytes: Uint8Array): void {
+    this.#reserve(bytes.length);
+    this.#slab.set(bytes, this.#end);
+    this.#end += bytes.length;
+  }
+
+  flush(): void {
+    if (this.#start === this.#end) return;
+    const bytes = this.#slab.subarray(this.#start, this.#end);
+    this.#start = this.#end;
+    this.#unfinished += 1;
+    this.#socket.write(bytes, this.#onFinished);
+  }
+
+  #frame(opcode: number, payload: Uint8Array, byteCount: number): void {
+    this.#reserve(LONGEST_HEADER + byteCount);
+    const slab = this.#slab;
+    let at = this.#end;
+    slab[at++] = opcode;
+    if (payload.length < 126) {
+      slab[at++] = payload.length;
+    } else if (payload.length < 65_536) {
+      slab[at++] = 126;
+      at = slab.writeUInt16BE(payload.length, at);
+    } else {
+      slab[at++] = 127;
+      at = slab.writeUInt32BE(0, at);
+      at = slab.writeUInt32BE(payload.length, at);
+    }
+    slab.set(byteCount === payload.length ? payload : payload.subarray(0, byteCount), at);
+    this.#end = at + byteCount;
+  }
+
+  #reserve(byteCount: number): void {
+    if (this.#slab.length - this.#end < byteCount) {
+      this.flush();
+      if (this.#unfinished > 0 || this.#slab.length < byteCount) {
+        this.#slab = Buffer.allocUnsafeSlow(Math.max(SLAB_BYTES, byteCount));
+      }
+      this.#start = 0;
+      this.#end = 0;
+    }
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    queueMicrotask(() => {
+      this.#isScheduled = false;
+      this.flush();
+    });
+  }
+}
