@@ -1,0 +1,139 @@
+import type { ErrorCode } from '../../domain/error-catalogue.ts';
+import { ERROR_CATALOGUE } from '../../domain/error-catalogue.ts';
+import type { CloudtunError } from '../../domain/errors.ts';
+import type { Millis } from '../../domain/millis.ts';
+
+/*
+ * When and how to open a tunnel again whose session is over (spec section 5.3): the policy of one destination, without I/O. The
+ * driver (broker/destinations.ts) asks for a step whenever a client wants a stream and there is no tunnel.
+ *
+ * A session that ended is opened again at once, on the same route. After a failure it waits, longer each time, and asks for the
+ * route anew when the failure says that the machine is not there, or when the same route failed several times. One round of trying
+ * lasts 20 s, then the clients that wait are refused; the next client starts the next round, so an outage costs nothing while
+ * nobody needs the tunnel. Three things end it for good: a denial, a policy, and a target that stays away for 10 minutes.
+ *
+ * Left out on purpose: resuming a session, which is the transport's own business, and trying again before the first success, since
+ * a person is waiting for an answer then.
+ */
+
+export type RenewalStep =
+  /** `resolve`: ask the provider for the route again first. */
+  | { readonly do: 'open'; readonly route: 'same' | 'resolve' }
+  | { readonly do: 'wait'; readonly until: Millis }
+  /** Those who wait now get the error; the next client may try again. */
+  | { readonly do: 'refuse'; readonly error: CloudtunError }
+  /** It makes no sense to try again. */
+  | { readonly do: 'lost'; readonly error: CloudtunError };
+
+/** All guessed, but for the 20 s, which most database clients wait for a connection at least. */
+const ROUND_LIMIT: Millis = 20_000;
+const FIRST_DELAY: Millis = 500;
+const LONGEST_DELAY: Millis = 8_000;
+/** A person who just signed in is not kept waiting, and clients that hammer do not become calls that hammer. */
+const PERSON_DELAY: Millis = 1_000;
+const RESOLVE_EVERY = 3;
+/** A tunnel that lives shorter than this counts as a failure to open it. */
+const SHORT_LIFE: Millis = 10_000;
+const GONE_FOR: Millis = 10 * 60_000;
+const GONE_ATTEMPTS = 20;
+/** The far address is looked up once for each session (protocols/ssm.md 1.2), so one that stops answering may have moved. */
+const FIRST_ROTATION: Millis = 10_000;
+const LONGEST_ROTATION: Millis = 5 * 60_000;
+
+/** Failures that no waiting mends. `auth` is not among them: a person may sign in while the listener stays. */
+const FINAL_KINDS: ReadonlySet<string> = new Set(['denied', 'policy', 'usage', 'config']);
+const FINAL_CODES: ReadonlySet<ErrorCode> = new Set(['CT_AGENT_TOO_OLD', 'CT_DOCUMENT_INVALID', 'CT_REMOTE_FORBIDDEN']);
+/** A person has to do something first; each client gets the answer at once. */
+const PERSON_KINDS: ReadonlySet<string> = new Set(['auth', 'local', 'internal']);
+
+export class Renewal {
+  #hasOpened = false;
+  #openedAt: Millis = 0;
+  #attempts = 0;
+  #notBefore: Millis = 0;
+  #goneSince: Millis | undefined;
+  #goneAttempts = 0;
+  #lastError: CloudtunError | undefined;
+  #rotation: Millis = FIRST_ROTATION;
+
+  /** @param startedAt when this round of trying began */
+  next(now: Millis, startedAt: Millis): RenewalStep {
+    const error = this.#lastError;
+    if (error === undefined) return this.#paced(now, startedAt);
+    if (isFinal(error) || this.#isGoneForGood(now)) return { do: this.#hasOpened ? 'lost' : 'refuse', error };
+    return this.#paced(now, startedAt, error);
+  }
+
+  /** A new round begins: the failure of the last one does not answer for this one, but its pace stays. */
+  begin(): void {
+    this.#lastError = undefined;
+  }
+
+  opened(now: Millis): void {
+    this.#hasOpened = true;
+    this.#openedAt = now;
+    this.#goneSince = undefined;
+    this.#goneAttempts = 0;
+    this.#lastError = undefined;
+  }
+
+  /** @param jitter in [0, 1) */
+  failed(error: CloudtunError, now: Millis, jitter: number): void {
+    this.#lastError = error;
+    if (ERROR_CATALOGUE[error.code].kind === 'target') {
+      this.#goneSince ??= now;
+      this.#goneAttempts += 1;
+    }
+    if (needsPerson(error)) this.#notBefore = now + PERSON_DELAY;
+    else this.#slowDown(now, jitter);
+  }
+
+  /** A tunnel that was open is over. */
+  closed(now: Millis, jitter: number): void {
+    if (now - this.#openedAt < SHORT_LIFE) this.#slowDown(now, jitter);
+    else {
+      this.#attempts = 0;
+      this.#notBefore = 0;
+    }
+  }
+
+  /** A stream was refused by the far side. True when the next one should have a session of its own, with a fresh look-up. */
+  refused(now: Millis): boolean {
+    if (now - this.#openedAt < this.#rotation) return false;
+    this.#rotation = Math.min(this.#rotation * 2, LONGEST_ROTATION);
+    return true;
+  }
+
+  /** The far side answered on a stream. */
+  answered(): void {
+    this.#rotation = FIRST_ROTATION;
+  }
+
+  #paced(now: Millis, startedAt: Millis, error?: CloudtunError): RenewalStep {
+    if (error && (!this.#hasOpened || needsPerson(error))) return { do: 'refuse', error };
+    if (error && Math.max(now, this.#notBefore) - startedAt > ROUND_LIMIT) return { do: 'refuse', error };
+    if (now < this.#notBefore) return { do: 'wait', until: this.#notBefore };
+    const isAway = this.#goneSince !== undefined;
+    const isStubborn = this.#attempts > 0 && this.#attempts % RESOLVE_EVERY === 0;
+    return { do: 'open', route: isAway || isStubborn ? 'resolve' : 'same' };
+  }
+
+  #slowDown(now: Millis, jitter: number): void {
+    const delay = Math.min(FIRST_DELAY * 2 ** this.#attempts, LONGEST_DELAY);
+    this.#attempts += 1;
+    this.#notBefore = now + delay * (0.5 + jitter / 2);
+  }
+
+  #isGoneForGood(now: Millis): boolean {
+    if (this.#goneSince === undefined) return false;
+    return now - this.#goneSince >= GONE_FOR && this.#goneAttempts >= GONE_ATTEMPTS;
+  }
+}
+
+function isFinal(error: CloudtunError): boolean {
+  return FINAL_KINDS.has(ERROR_CATALOGUE[error.code].kind) || FINAL_CODES.has(error.code);
+}
+
+function needsPerson(error: CloudtunError): boolean {
+  return PERSON_KINDS.has(ERROR_CATALOGUE[error.code].kind);
+}

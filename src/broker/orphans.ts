@@ -1,0 +1,57 @@
+import type { AuditSink } from '../domain/audit-sink.ts';
+import { asCloudtunError, type CloudtunError } from '../domain/errors.ts';
+import type { Provider } from '../providers/provider.ts';
+import { isSamePlace, type OrphanedSession, type SessionLedger, sessionPlace } from './session-ledger.ts';
+
+/** What became of a session whose process was killed. */
+export type OrphanReport =
+  | { readonly outcome: 'ended'; readonly session: OrphanedSession }
+  /** It belongs to another profile, region or endpoint than this run uses; signing in there is not ours to start. */
+  | { readonly outcome: 'elsewhere'; readonly session: OrphanedSession }
+  | { readonly outcome: 'failed'; readonly session: OrphanedSession; readonly error: CloudtunError };
+
+/** More than this at one start would be a flood of calls; the rest is for the next start. */
+const LIMIT = 50;
+
+/**
+ * Ends the sessions that killed processes of ours left behind where `provider` looks, and tells of the others. Never touches a
+ * session of a live process. Never throws; a failure keeps the entry for the next start. A session that can be ended no more,
+ * because it is over, counts as ended.
+ */
+export async function endOrphans(
+  context: { readonly ledger: SessionLedger; readonly provider: Provider; readonly journal: AuditSink },
+  signal: AbortSignal,
+): Promise<readonly OrphanReport[]> {
+  const { ledger, provider } = context;
+  const place = sessionPlace(provider);
+  const orphans = ledger.orphans().slice(0, LIMIT);
+  return Promise.all(
+    orphans.map(async (session): Promise<OrphanReport> => {
+      if (!isSamePlace(session.place, place)) return { outcome: 'elsewhere', session };
+      try {
+        await provider.gatekeeper.endSession(session.id, signal);
+      } catch (thrown) {
+        return { outcome: 'failed', session, error: asCloudtunError(thrown) };
+      }
+      ledger.forget(session);
+      recordEnd(context.journal, session);
+      return { outcome: 'ended', session };
+    }),
+  );
+}
+
+/** The `end` record that the killed process could not write. Nothing is opened here, so a journal that fails stops nothing. */
+function recordEnd(journal: AuditSink, session: OrphanedSession): void {
+  try {
+    journal.record({
+      event: 'session',
+      change: 'ended',
+      session: session.id,
+      why: 'its process was killed',
+      target: session.target,
+      pid: session.pid,
+    });
+  } catch {
+    // Whoever opens a tunnel next is told by the opening record, which must be written.
+  }
+}

@@ -1,0 +1,43 @@
+import type { RemoteEndpoint } from '../domain/endpoint.ts';
+import { CloudtunError } from '../domain/errors.ts';
+import type { Route, Target } from '../domain/target.ts';
+import type { TargetFinder } from '../providers/provider.ts';
+import type { TunnelRequest } from './broker-types.ts';
+
+/** What a request was resolved to: one route for each endpoint it asks for, in order. */
+export interface FoundRoutes {
+  readonly target: Target;
+  readonly routes: readonly Route[];
+}
+
+/** Resolves the target of a request. @throws CT_TARGET_*, CT_DENIED, CT_NO_CREDENTIALS … */
+export function findTarget(finder: TargetFinder, request: TunnelRequest, signal: AbortSignal): Promise<Target> {
+  return request.kind === 'machine'
+    ? finder.findMachine(request.text, {}, signal)
+    : finder.findDatabase(request.text, request.reader === undefined ? {} : { reader: request.reader }, signal);
+}
+
+/**
+ * The way to one endpoint of a target.
+ *
+ * @param to the database's own endpoint, or any endpoint as a machine sees it
+ * @throws CT_NO_BASTION with a reason for each machine that was looked at
+ */
+export function findRoute(
+  finder: TargetFinder,
+  request: TunnelRequest,
+  target: Target,
+  to: RemoteEndpoint,
+  signal: AbortSignal,
+): Promise<Route> {
+  const via = request.kind === 'database' && request.via !== undefined ? { via: request.via } : {};
+  const host = target.kind === 'machine' && to.host !== undefined ? { host: to.host } : {};
+  return finder.routeTo(target, to.port, { ...via, ...host }, signal);
+}
+
+/** The endpoints a request asks for. */
+export function requestedEndpoints(request: TunnelRequest, target: Target): readonly RemoteEndpoint[] {
+  if (request.kind === 'machine') return request.to;
+  if (target.kind === 'database') return [target.endpoint];
+  throw new CloudtunError('CT_INTERNAL', `a database was asked for and ${target.id} is a ${target.kind}`);
+}
