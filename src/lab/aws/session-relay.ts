@@ -6,16 +6,17 @@
 import type { Millis } from '../../domain/millis.ts';
 import type { Timer } from '../../runtime/clock.ts';
 import type { World } from '../../runtime/world.ts';
-import { encodeServiceMessage } from '../../transport/ssm/core/client-message.ts';
-import { type MessageType, PAYLOAD_OFFSET } from '../../transport/ssm/core/wire-format.ts';
+import { PAYLOAD_OFFSET } from '../../transport/ssm/core/wire-format.ts';
 import { ABRUPT, type ClientSocket } from './client-socket.ts';
 import { CutSchedule } from './core/cut-schedule.ts';
-import { type Fate, FaultyLink } from './core/faulty-link.ts';
+import type { Fate } from './core/faulty-link.ts';
 import type { Observations } from './core/observations.ts';
 import { seededFractions } from './core/seeded.ts';
 import type { ResolveDestination } from './destination.ts';
 import type { FaultBoard, FaultPlan } from './faults.ts';
 import { NodeAgent } from './node-agent.ts';
+import { RelayLink } from './relay-link.ts';
+import { channelClosedMessage, publicationMessage } from './service-messages.ts';
 import type { Session, SessionStore } from './sessions.ts';
 
 /** Agent output kept for the first client; the relay of the dossier did the same: a late client sees two HandshakeRequests at once. */
@@ -26,8 +27,6 @@ const MAX_BACKLOG_BYTES = 4 * 1024 * 1024;
 const MAX_LINK_FRAMES = 8_192;
 /** From `channel_closed` to the service's own close. */
 const LINGER: Millis = 1_000;
-/** start_publication and pause_publication carry this much; what it says is not known. */
-const PUBLICATION_PAYLOAD_BYTES = 17;
 const IDLE_ENDED = 'Your session has been terminated because it was idle for too long.';
 
 const FIRST_LETTER = 4;
@@ -58,9 +57,8 @@ export class SessionRelay {
   #hasHadClient = false;
   #isOver = false;
   #waiting: Buffer[] = [];
-  readonly #links: Readonly<Record<Direction, FaultyLink>>;
+  readonly #links: Readonly<Record<Direction, RelayLink>>;
   readonly #cuts: Readonly<Record<Direction, CutSchedule>> = { input: new CutSchedule(), output: new CutSchedule() };
-  readonly #linkTimers = new Map<Direction, Timer>();
   /** Data messages of the agent that came here. */
   #outputCount = 0;
   #lastInputAt: Millis;
@@ -76,8 +74,7 @@ export class SessionRelay {
   constructor(options: SessionRelayOptions) {
     this.#options = options;
     this.#sessionId = options.session.sessionId;
-    const fraction = seededFractions(this.#plan.seed + options.ordinal * 7_919);
-    this.#links = { input: new FaultyLink(fraction), output: new FaultyLink(seededFractions(~this.#plan.seed)) };
+    this.#links = { input: this.#linkFor('input'), output: this.#linkFor('output') };
     this.#lastInputAt = options.world.clock.now();
     options.observations.counters.sessions += 1;
     if (options.session.sessionType === 'Port') this.#agent = this.#startAgent();
@@ -104,7 +101,7 @@ export class SessionRelay {
     if (this.#plan.startPublication) this.#sendPublication('start_publication');
     const waiting = this.#waiting;
     this.#waiting = [];
-    for (const frame of waiting) this.#carry('output', frame);
+    for (const frame of waiting) this.#links.output.carry(frame);
     this.#inject(0);
     this.#agent?.unpause();
     if (!isFirst && this.#plan.handshakeRequestAfterResume) this.#agent?.repeatHandshakeRequest();
@@ -124,7 +121,7 @@ export class SessionRelay {
       this.#cut(verdict === 'message' ? this.#plan.cutCode : ABRUPT);
       return;
     }
-    this.#carry('input', frame);
+    this.#links.input.carry(frame);
   }
 
   clientDrained(): void {
@@ -139,14 +136,14 @@ export class SessionRelay {
     this.#agent = undefined;
     this.#idleTimer?.cancel();
     this.#byeTimer?.cancel();
-    for (const frame of this.#links.output.arrived(Number.POSITIVE_INFINITY)) this.#transmit(frame);
+    this.#links.output.flush();
     this.#clearLinks();
     const client = this.#client;
     if (client === undefined) {
       this.#options.gone();
       return;
     }
-    client.send(this.#serviceMessage('channel_closed', Buffer.from(this.#closedPayload(output))));
+    client.send(channelClosedMessage(this.#sessionId, output, this.#options.world));
     this.#lingerTimer = this.#options.world.clock.after(LINGER, () => {
       client.close(1000, '');
       this.#detach();
@@ -211,7 +208,7 @@ export class SessionRelay {
       this.#outputCount += 1;
       if (this.#plan.corruptOutput.includes(this.#outputCount)) carried = corrupted(frame);
     }
-    if (this.#client !== undefined) this.#carry('output', carried);
+    if (this.#client !== undefined) this.#links.output.carry(carried);
     else if (!this.#hasHadClient && this.#waiting.length < MAX_WAITING_FRAMES) this.#waiting.push(carried);
     else this.#options.observations.counters.outputDroppedAway += 1;
     if (!isData) return;
@@ -219,32 +216,19 @@ export class SessionRelay {
     if (this.#outputCount === this.#plan.agentDiesAfterOutput) this.#agent?.die();
   }
 
-  #carry(direction: Direction, frame: Buffer): void {
-    const link = this.#links[direction];
-    const faults = this.#plan[direction];
-    if (link.isClear(faults)) {
-      this.#arrive(direction, frame);
-      return;
-    }
-    this.#count(direction, link.offer(frame, faults, this.#options.world.clock.now()));
-    this.#watchLink(direction);
-  }
-
-  #watchLink(direction: Direction): void {
-    const { clock } = this.#options.world;
-    const link = this.#links[direction];
-    this.#linkTimers.get(direction)?.cancel();
-    this.#linkTimers.delete(direction);
-    const now = clock.now();
-    for (const frame of link.arrived(now)) this.#arrive(direction, frame);
-    if (link.wakeAt === undefined || this.#linkTimers.has(direction)) return;
-    this.#linkTimers.set(
-      direction,
-      clock.after(Math.max(0, link.wakeAt - now), () => {
-        this.#watchLink(direction);
+  #linkFor(direction: Direction): RelayLink {
+    const { seed } = this.#plan;
+    const { world, ordinal } = this.#options;
+    return new RelayLink({
+      clock: world.clock,
+      fraction: seededFractions(seed + ordinal * 7_919 + (direction === 'input' ? 0 : 104_729)),
+      faults: () => this.#plan[direction],
+      arrived: (frame) => this.#arrive(direction, frame),
+      fate: (fate) => this.#count(direction, fate),
+      moved: () => {
         if (direction === 'output') this.#agent?.wireDrained();
-      }),
-    );
+      },
+    });
   }
 
   #arrive(direction: Direction, frame: Buffer): void {
@@ -290,13 +274,11 @@ export class SessionRelay {
     else this.#client?.resumeReading();
   }
 
-  #count(direction: Direction, fates: readonly Fate[]): void {
+  #count(direction: Direction, fate: Fate): void {
     const { counters } = this.#options.observations;
-    for (const fate of fates) {
-      if (fate === 'lost') counters[direction === 'input' ? 'inputLost' : 'outputLost'] += 1;
-      else if (fate === 'duplicated') counters.duplicated += 1;
-      else if (fate === 'reordered') counters.reordered += 1;
-    }
+    if (fate === 'lost') counters[direction === 'input' ? 'inputLost' : 'outputLost'] += 1;
+    else if (fate === 'duplicated') counters.duplicated += 1;
+    else if (fate === 'reordered') counters.reordered += 1;
   }
 
   // The client coming and going
@@ -319,8 +301,6 @@ export class SessionRelay {
     const { counters } = this.#options.observations;
     counters.inputLost += this.#links.input.clear();
     counters.outputLost += this.#links.output.clear();
-    for (const timer of this.#linkTimers.values()) timer.cancel();
-    this.#linkTimers.clear();
   }
 
   #cut(code: number): void {
@@ -366,25 +346,7 @@ export class SessionRelay {
   }
 
   #sendPublication(messageType: 'start_publication' | 'pause_publication'): void {
-    this.#client?.send(this.#serviceMessage(messageType, Buffer.alloc(PUBLICATION_PAYLOAD_BYTES, ' ')));
-  }
-
-  #serviceMessage(messageType: MessageType, payload: Buffer): Buffer {
-    const { clock, random } = this.#options.world;
-    return encodeServiceMessage(messageType, BigInt(clock.wall()), random.uuid(), payload);
-  }
-
-  #closedPayload(output: string): string {
-    const { clock, random } = this.#options.world;
-    return JSON.stringify({
-      MessageId: random.uuid(),
-      CreatedDate: new Date(clock.wall()).toISOString(),
-      DestinationId: this.#sessionId,
-      SessionId: this.#sessionId,
-      MessageType: 'channel_closed',
-      SchemaVersion: 1,
-      Output: output,
-    });
+    this.#client?.send(publicationMessage(messageType, this.#options.world));
   }
 
   /** The malformed and the unexpected, by plan. */
