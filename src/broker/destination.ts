@@ -43,6 +43,8 @@ export class Destination implements AsyncDisposable {
       try {
         return this.#watched(tunnel, await tunnel.open(signal));
       } catch (error) {
+        // A tunnel that ends refuses streams before it says that it is closed: let it say so.
+        await new Promise<void>((resolve) => this.#world.clock.soon(resolve));
         if (isLast || signal.aborted || this.#current === tunnel) throw error;
       }
     }
