@@ -47,9 +47,9 @@ export class SmuxStream extends Duplex implements TunnelStream {
   /** @internal The end of a batch: one piece for the reader, so that the next hop needs one system call. */
   flushBatch(): void {
     if (this.#batch.length === 0) return;
-    // A copy in any case of several slices, and of one that may wait: each is a view into a far larger receive buffer.
+    // A copy of several slices, and of one that may wait: each is a view into a far larger receive buffer.
     const piece =
-      this.#batch.length === 1 && this.readableLength === 0
+      this.#batch.length === 1 && this.readableLength === 0 && this.readableFlowing
         ? this.#batch[0]!
         : Buffer.concat(this.#batch, this.#batchBytes);
     this.#batch = [];

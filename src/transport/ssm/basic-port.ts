@@ -14,6 +14,8 @@ const MAX_HELD_BYTES = 4 * 1024 * 1024;
 
 export interface BasicPortOwner {
   outputWaiting(): void;
+  /** The reader took what it held: messages that were refused can be delivered. */
+  roomAgain(): void;
   /** Its only connection is over. */
   closed(): void;
 }
@@ -21,11 +23,21 @@ export interface BasicPortOwner {
 export class BasicPort implements PortCarrier {
   readonly #stream: BasicStream;
   #isUsed = false;
+  #hasRefused = false;
   bytesUp = 0;
   bytesDown = 0;
 
   constructor(owner: BasicPortOwner) {
-    this.#stream = new BasicStream({ outputWaiting: () => owner.outputWaiting(), closed: () => owner.closed() });
+    this.#stream = new BasicStream({
+      outputWaiting: () => owner.outputWaiting(),
+      closed: () => owner.closed(),
+      roomAgain: () => {
+        if (!this.#hasRefused) return;
+        this.#hasRefused = false;
+        // Not from inside a read.
+        queueMicrotask(() => owner.roomAgain());
+      },
+    });
   }
 
   get canOpen(): boolean {
@@ -54,7 +66,10 @@ export class BasicPort implements PortCarrier {
   }
 
   deliver(payload: Buffer): boolean {
-    if (this.#stream.readableLength > MAX_HELD_BYTES) return false;
+    if (this.#stream.readableLength > MAX_HELD_BYTES) {
+      this.#hasRefused = true;
+      return false;
+    }
     this.bytesDown += payload.length;
     this.#stream.receive(payload);
     return true;
@@ -106,7 +121,9 @@ class BasicStream extends Duplex implements TunnelStream {
     return taken;
   }
 
-  override _read(): void {}
+  override _read(): void {
+    this.#owner.roomAgain();
+  }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, callback: (error?: Error | null) => void): void {
     this.#waiting = { bytes: chunk, taken: () => callback() };

@@ -99,12 +99,13 @@ export class MuxPort implements PortCarrier {
   #watchStall(): void {
     this.#stallTimer = this.#world.clock.after(STALLED_READ_INTERVAL_MS, () => {
       const stalledFor = this.#world.clock.now() - this.#stalledSince;
+      // Armed before anything is reset: the end of the stall cancels it, and a stall that goes on is watched further.
+      this.#watchStall();
       if (this.#mux.openCount > 1 && stalledFor >= MAX_SIBLING_STALL_MS) {
         const error = this.#mux.resetGreediest();
         if (error) this.#owner.streamReset(error);
-        return;
       }
-      this.#watchStall();
+      if (!this.#mux.isStalled) return;
       // One batch, then paused again; beyond its tolerance the mux takes nothing, and the agent repeats it later.
       this.#owner.resume();
       this.#world.clock.soon(() => {

@@ -219,7 +219,11 @@ export class PortSession implements DataLinkHandler {
     this.#carrier =
       this.#mode === 'mux'
         ? this.#muxPort()
-        : new BasicPort({ outputWaiting: () => this.#link?.wake(), closed: () => void this.close() });
+        : new BasicPort({
+            outputWaiting: () => this.#link?.wake(),
+            roomAgain: () => this.#link?.resume(),
+            closed: () => void this.close(),
+          });
     const clientVersion = this.#options.forceBasic ? BASIC_CLIENT_VERSION : CLIENT_VERSION;
     this.#link?.sendControl(
       PAYLOAD_TYPE.handshakeResponse,

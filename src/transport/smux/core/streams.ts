@@ -218,22 +218,21 @@ export class SmuxStreams {
     this.#standInLine(stream);
   }
 
-  /** Drops what was not sent, except bytes that a frame header promised already. */
+  /**
+   * Drops what was not sent, except bytes that a frame header promised already. Those are copied: the writer must hear of its bytes
+   * now, since nobody may ever pull the rest (a session that is over).
+   */
   #dropQueue(stream: StreamState): void {
-    let keep = this.#current === stream ? this.#promisedBytes : 0;
-    const dropped: Chunk[] = [];
-    const kept: Chunk[] = [];
-    for (const chunk of stream.queue) {
-      if (keep === 0) {
-        dropped.push(chunk);
-        continue;
-      }
-      if (chunk.bytes.length > keep) chunk.bytes = chunk.bytes.subarray(0, keep);
-      keep -= chunk.bytes.length;
-      kept.push(chunk);
+    const dropped = stream.queue.splice(0);
+    const promised = this.#current === stream ? this.#promisedBytes : 0;
+    if (promised > 0) {
+      const bytes = Buffer.concat(
+        dropped.map((chunk) => chunk.bytes),
+        promised,
+      );
+      stream.queue.push({ bytes, taken: () => {} });
     }
-    stream.queue.splice(0, stream.queue.length, ...kept);
-    stream.queuedBytes = kept.reduce((sum, chunk) => sum + chunk.bytes.length, 0);
+    stream.queuedBytes = promised;
     for (const chunk of dropped) chunk.taken();
   }
 
