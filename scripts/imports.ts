@@ -54,14 +54,18 @@ const DYNAMIC_IMPORT = /(?<![.\w])(?:import|require)\s*\(\s*(?<quote>['"`])(?<sp
 
 export function importsOf(source: string): ImportedModule[] {
   const code = codeOf(source, true);
+  const withoutStrings = codeOf(source);
   const lineAt = (index: number) => code.slice(0, index).split('\n').length;
   const found = (pattern: RegExp, isDynamic: boolean) =>
-    [...code.matchAll(pattern)].map((match) => ({
-      specifier: match.groups!.specifier!,
-      isTypeOnly: match.groups!.type !== undefined,
-      isDynamic,
-      line: lineAt(match.index),
-    }));
+    [...code.matchAll(pattern)]
+      // The keyword itself must be code: a string may speak of imports.
+      .filter((match) => withoutStrings[match.index] === match[0][0])
+      .map((match) => ({
+        specifier: match.groups!.specifier!,
+        isTypeOnly: match.groups!.type !== undefined,
+        isDynamic,
+        line: lineAt(match.index),
+      }));
   return [...found(STATIC_IMPORT, false), ...found(DYNAMIC_IMPORT, true)].sort((a, b) => a.line - b.line);
 }
 

@@ -50,6 +50,7 @@ test('what only looks like an import is not one', () => {
     'const half = one / two; const g = `import h from`;',
     `reimport('i'); module.import('j');`,
     `export const k = 'l';`,
+    `const advice = "call [import 'm';] first";`,
   ].join('\n');
   assert.deepEqual(specifiers(source), []);
 });
