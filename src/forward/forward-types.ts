@@ -6,7 +6,7 @@ import type { TunnelEvent } from '../domain/tunnel-event.ts';
 
 /** The local side of a forward: where its listener is bound. */
 export interface ListenRule {
-  /** Addresses to bind, every one of them or none: `['127.0.0.1', '::1']` (see `loopbackAddresses`). */
+  /** Addresses to bind, every one of them or none: IP addresses, `localhost`, or `*` for all (see `bindAddresses`). */
   readonly bind: readonly string[];
   /** 0: any free port, the same one on every address. */
   readonly port: number;

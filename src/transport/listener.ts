@@ -1,7 +1,7 @@
 import { createServer, isIPv6, type Server, type Socket } from 'node:net';
 import { formatEndpoint, type LocalEndpoint } from '../domain/endpoint.ts';
 import { CloudtunError, systemCode } from '../domain/errors.ts';
-import { isLoopbackAddress } from '../runtime/loopback.ts';
+import { bindAddresses, isLoopbackAddress } from '../runtime/loopback.ts';
 import { describePortHolder, findPortHolder, type PortHolder } from '../runtime/port-holder.ts';
 import type { World } from '../runtime/world.ts';
 
@@ -11,7 +11,7 @@ const KEEP_ALIVE_DELAY = 25_000;
 const FREE_PORT_ATTEMPTS = 16;
 
 export interface ListenerOptions {
-  /** Every one of them is bound, or none. */
+  /** Every one of them is bound, or none: IP addresses; `localhost` and `*` stand for those of both families. */
   readonly bind: readonly string[];
   /** 0: a free port, the same one on every address. */
   readonly port: number;
@@ -38,8 +38,9 @@ export async function openListener(
   options: ListenerOptions,
   findHolder: FindPortHolder = findPortHolder,
 ): Promise<Listener> {
-  const servers = await bindAll(options, findHolder);
-  const local = servers.map((server, index) => ({ host: options.bind[index]!, port: boundPort(server) }));
+  const addresses = [...new Set(options.bind.flatMap(bindAddresses))];
+  const servers = await bindAll(addresses, options, findHolder);
+  const local = servers.map((server, index) => ({ host: addresses[index]!, port: boundPort(server) }));
   for (const server of servers) {
     server.on('error', (error) => world.log.warn(`the local listener had trouble: ${error.message}`));
   }
@@ -57,12 +58,16 @@ export async function openListener(
   };
 }
 
-async function bindAll(options: ListenerOptions, findHolder: FindPortHolder): Promise<readonly Server[]> {
+async function bindAll(
+  addresses: readonly string[],
+  options: ListenerOptions,
+  findHolder: FindPortHolder,
+): Promise<readonly Server[]> {
   for (let attempt = 1; ; attempt += 1) {
     const servers: Server[] = [];
     let port = options.port;
     try {
-      for (const address of options.bind) {
+      for (const address of addresses) {
         const server = await bindOne(address, port, options.onConnection);
         servers.push(server);
         port = boundPort(server);
@@ -72,7 +77,7 @@ async function bindAll(options: ListenerOptions, findHolder: FindPortHolder): Pr
       await closeAll(servers);
       const isFreePortTaken = options.port === 0 && servers.length > 0 && systemCode(error) === 'EADDRINUSE';
       if (isFreePortTaken && attempt < FREE_PORT_ATTEMPTS) continue;
-      throw await bindError(error, { host: options.bind[servers.length]!, port }, findHolder);
+      throw await bindError(error, { host: addresses[servers.length]!, port }, findHolder);
     }
   }
 }
