@@ -102,8 +102,8 @@ export function awsError(thrown: unknown, context: ErrorContext): CloudtunError 
         cause: thrown,
       });
     }
+    return asCloudtunError(thrown);
   }
-  if (answer === undefined) return asCloudtunError(thrown);
   const code = CODE_OF.get(answer.name) ?? (answer.status === 429 ? 'CT_THROTTLED' : 'CT_SERVICE');
   const { sentence, ...options } = wording(code, answer, context);
   return new CloudtunError(code, sentence, { ...options, cause: thrown });
