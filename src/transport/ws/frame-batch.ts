@@ -38,6 +38,9 @@ export class FrameBatch {
   /** The mask as a word; its bytes on the wire are the word's bytes in memory order, so that masking by words needs no swapping. */
   readonly #mask = new Int32Array(1);
   readonly #maskBytes = new Uint8Array(this.#mask.buffer);
+  /** The mask as it applies from the first aligned byte of a payload on. */
+  readonly #turnedMask = new Int32Array(1);
+  readonly #turnedBytes = new Uint8Array(this.#turnedMask.buffer);
   /** The last source as words: messages come from few slabs, one after another, and a view costs more than masking with it. */
   #sourceBuffer: ArrayBufferLike | undefined;
   #sourceWords: Int32Array = this.#mask;
@@ -72,7 +75,8 @@ export class FrameBatch {
     if (this.#current && this.#current.used > 0) segments.push(this.#current);
     this.#full = [];
     this.#current = undefined;
-    if (this.#socket.destroyed) return;
+    // Closed meanwhile: what is written behind a close frame only makes an error.
+    if (!this.#socket.writable) return;
     const several = segments.length > 1;
     if (several) this.#socket.cork();
     for (const segment of segments) {
@@ -121,23 +125,38 @@ export class FrameBatch {
     return next + 4;
   }
 
-  /** Copies with the mask applied: by 32-bit words where both sides are aligned (nearly always), else byte by byte. */
+  /** Copies with the mask applied, by 32-bit words: at once where both sides are aligned, else a copy first. */
   #copyMasked(segment: Segment, at: number, source: Buffer, offset: number, byteCount: number): void {
     const sourceStart = source.byteOffset + offset;
-    let done = 0;
-    if (at % 4 === 0 && sourceStart % 4 === 0) {
-      const wordCount = byteCount >>> 2;
-      const sourceWords = this.#wordsOf(source.buffer);
-      const from = sourceStart >>> 2;
-      const words = segment.words;
-      const base = at >>> 2;
-      const mask = this.#mask[0]!;
-      for (let index = 0; index < wordCount; index++) words[base + index] = sourceWords[from + index]! ^ mask;
-      done = wordCount * 4;
-    }
+    if (at % 4 !== 0 || sourceStart % 4 !== 0) return this.#copyThenMask(segment, at, source, offset, byteCount);
+    const wordCount = byteCount >>> 2;
+    const sourceWords = this.#wordsOf(source.buffer);
+    const from = sourceStart >>> 2;
+    const words = segment.words;
+    const base = at >>> 2;
+    const mask = this.#mask[0]!;
+    for (let index = 0; index < wordCount; index++) words[base + index] = sourceWords[from + index]! ^ mask;
     const target = segment.bytes;
     const maskBytes = this.#maskBytes;
-    for (; done < byteCount; done++) target[at + done] = source[offset + done]! ^ maskBytes[done & 3]!;
+    for (let done = wordCount * 4; done < byteCount; done++)
+      target[at + done] = source[offset + done]! ^ maskBytes[done & 3]!;
+  }
+
+  /** One message of an odd length puts all that follow it in the segment out of alignment. */
+  #copyThenMask(segment: Segment, at: number, source: Buffer, offset: number, byteCount: number): void {
+    const target = segment.bytes;
+    source.copy(target, at, offset, offset + byteCount);
+    const maskBytes = this.#maskBytes;
+    const end = at + byteCount;
+    let next = at;
+    while (next < end && next % 4 !== 0) target[next] = target[next]! ^ maskBytes[(next++ - at) & 3]!;
+    for (let index = 0; index < 4; index++) this.#turnedBytes[index] = maskBytes[(next - at + index) & 3]!;
+    const mask = this.#turnedMask[0]!;
+    const words = segment.words;
+    const lastWord = end >>> 2;
+    for (let index = next >>> 2; index < lastWord; index++) words[index] = words[index]! ^ mask;
+    for (next = Math.max(next, lastWord * 4); next < end; next++)
+      target[next] = target[next]! ^ maskBytes[(next - at) & 3]!;
   }
 
   #wordsOf(buffer: ArrayBufferLike): Int32Array {
