@@ -95,7 +95,7 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
       'forward/core/**',
       'broker/**',
       'providers/provider.ts',
-      'transport/{tunnel,splice,listener}.ts',
+      'transport/{tunnel,splice,listener,peer-watch}.ts',
       'audit/**',
       ...GROUND,
     ],

@@ -1,8 +1,9 @@
 /** A lab, a workload server behind the name of its database `prod`, and tunnels to it: what fault tests of the transport stand on. */
+import type { RemoteEndpoint } from '../../src/domain/endpoint.ts';
 import type { TunnelEvent } from '../../src/domain/tunnel-event.ts';
 import type { FaultPatch } from '../../src/lab/aws/faults.ts';
 import { type Lab, startLab } from '../../src/lab/lab.ts';
-import { systemWorld } from '../../src/runtime/world.ts';
+import { systemWorld, type World } from '../../src/runtime/world.ts';
 import { openTunnel, type TunnelOptions } from '../../src/transport/dialers.ts';
 import type { Tunnel } from '../../src/transport/tunnel.ts';
 import { clientOptions } from './aws-lab.ts';
@@ -17,10 +18,13 @@ export interface TransportLab extends AsyncDisposable {
   readonly lab: Lab;
   readonly workload: WorkloadServer;
   readonly events: TunnelEvent[];
-  open(options?: Partial<TunnelOptions> & { readonly targetId?: string }): Promise<Tunnel>;
+  open(
+    options?: Partial<TunnelOptions> & { readonly targetId?: string; readonly to?: RemoteEndpoint },
+  ): Promise<Tunnel>;
 }
 
-export async function transportLab(faults: FaultPatch = {}): Promise<TransportLab> {
+/** @param clientWorld the world of the tunnels; the lab always has the real one */
+export async function transportLab(faults: FaultPatch = {}, clientWorld: World = systemWorld()): Promise<TransportLab> {
   const world = systemWorld();
   const workload = await WorkloadServer.start();
   const lab = await startLab(world, { faults, databases: { prod: workload.address } });
@@ -32,11 +36,11 @@ export async function transportLab(faults: FaultPatch = {}): Promise<TransportLa
     lab,
     workload,
     events,
-    async open({ targetId = BASTION_ID, ...options } = {}) {
+    async open({ targetId = BASTION_ID, to = { host: prod.host, port: prod.port }, ...options } = {}) {
       const tunnel = await openTunnel(
-        world,
+        clientWorld,
         labTickets(clientOptions(lab), targetId),
-        { host: prod.host, port: prod.port },
+        to,
         { network: { agentFor: () => undefined, ca: undefined }, onEvent: (event) => events.push(event), ...options },
         new AbortController().signal,
       );

@@ -5,6 +5,7 @@
  * - `SINK <n>\n` reads n bytes and answers with their SHA-256 in hex
  * - `SEND <n> <seed>\n` sends n bytes of a known pattern (see `patternChunk`)
  * - `MUTE\n` never reads again
+ * - `DRAIN <n>\n` and `FLOOD <n>\n` are SINK and SEND without pattern and digest, for the bench
  */
 import { createHash } from 'node:crypto';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
@@ -87,6 +88,8 @@ function serve(socket: Socket): void {
       socket.pipe(socket);
     } else if (verb === 'SINK') sink(socket, rest, Number(count));
     else if (verb === 'SEND') send(socket, Number(count), Number(seed));
+    else if (verb === 'DRAIN') drain(socket, rest, Number(count));
+    else if (verb === 'FLOOD') pour(socket, constantPieces(Number(count)));
     else if (verb === 'MUTE') socket.pause();
     else socket.destroy();
   };
@@ -111,8 +114,26 @@ function sink(socket: Socket, first: Buffer, byteCount: number): void {
   if (first.length > 0) take(first);
 }
 
+function drain(socket: Socket, first: Buffer, byteCount: number): void {
+  let left = byteCount - first.length;
+  socket.on('data', (chunk: Buffer) => {
+    left -= chunk.length;
+    if (left <= 0) socket.end('done');
+  });
+}
+
+const CONSTANT_CHUNK = Buffer.alloc(CHUNK_BYTES, 'x');
+
+function* constantPieces(byteCount: number): Generator<Buffer> {
+  for (let left = byteCount; left > 0; left -= CHUNK_BYTES)
+    yield CONSTANT_CHUNK.subarray(0, Math.min(left, CHUNK_BYTES));
+}
+
 function send(socket: Socket, byteCount: number, seed: number): void {
-  const pieces = patternPieces(seed, byteCount);
+  pour(socket, patternPieces(seed, byteCount));
+}
+
+function pour(socket: Socket, pieces: Generator<Buffer>): void {
   const fill = () => {
     for (let next = pieces.next(); !next.done; next = pieces.next()) if (!socket.write(next.value)) return;
     socket.off('drain', fill);

@@ -103,6 +103,8 @@ export class DataLink {
     );
     if (this.#isOver) return pump.terminate();
     this.#pump = pump;
+    // The last batch of the old socket may have been cut before its end.
+    this.#batchAt = undefined;
     pump.sendText(
       openDataChannelText({
         requestId: this.#world.random.uuid(),

@@ -272,6 +272,8 @@ export class PortSession implements DataLinkHandler {
   serviceMessage(message: Message): void {
     if (message.messageType !== 'channel_closed') return;
     const reason = channelClosedReason(message.payload);
+    // The cloud ended it: there is nothing to terminate.
+    this.#closing ??= Promise.resolve();
     this.#end({ reason: reason || 'the service closed the session', error: this.#errorOfClose(reason) });
     this.#link?.close();
   }
@@ -314,7 +316,7 @@ export class PortSession implements DataLinkHandler {
   lost(error: CloudtunError): void {
     this.#end({ reason: error.message, error });
     // The cloud may think that the session is alive.
-    void this.#release();
+    this.#closing ??= this.#release();
   }
 
   #end(end: SessionEnd): void {

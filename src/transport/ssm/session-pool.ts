@@ -22,6 +22,8 @@ export class SessionPool implements Tunnel {
   readonly #sessions = new Set<PortSession>();
   readonly #closed = Promise.withResolvers<TunnelEnd>();
   readonly #abort = new AbortController();
+  /** Sessions that are over here and not yet terminated in the cloud. */
+  readonly #releasing = new Set<Promise<void>>();
   /** Told when a session of basic mode is over and its place is free. */
   readonly #waiting: (() => void)[] = [];
   #starting: Promise<PortSession> | undefined;
@@ -106,6 +108,8 @@ export class SessionPool implements Tunnel {
     this.#sessions.add(session);
     void session.ended.then((end) => {
       this.#sessions.delete(session);
+      const released = session.close().finally(() => this.#releasing.delete(released));
+      this.#releasing.add(released);
       this.#pastBytes.up += session.carrier.bytesUp;
       this.#pastBytes.down += session.carrier.bytesDown;
       this.#lastError = end.error;
@@ -150,6 +154,7 @@ export class SessionPool implements Tunnel {
     this.#abort.abort(new CloudtunError('CT_TUNNEL_LOST', 'the tunnel is closed'));
     for (const wake of this.#waiting.splice(0)) wake();
     await Promise.allSettled([...[...this.#sessions].map((session) => session.close()), this.#starting]);
+    await Promise.allSettled(this.#releasing);
     this.#closed.resolve({ reason: 'closed-by-us', ...(this.#lastError ? { error: this.#lastError } : {}) });
   }
 }
