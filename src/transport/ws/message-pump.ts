@@ -126,6 +126,7 @@ export class MessagePump {
   #error: CloudtunError | undefined;
   #keepAliveTimer: Timer | undefined;
   #pongTimer: Timer | undefined;
+  #closeTimer: Timer | undefined;
   #answersPings = false;
 
   constructor(world: World, socket: WebSocket, transport: Socket) {
@@ -134,6 +135,10 @@ export class MessagePump {
     transport.setNoDelay(true);
     this.#batch = new FrameBatch(transport, world.random);
     transport.on('drain', () => this.#onDrain());
+    // From the first moment: an error that nobody listens to ends the process.
+    socket.on('error', (error) => {
+      this.#error ??= new CloudtunError('CT_NETWORK', 'the websocket broke', { cause: error });
+    });
   }
 
   /** Starts reading and handing over messages; the socket is paused until then. */
@@ -141,9 +146,6 @@ export class MessagePump {
     this.#handler = handler;
     this.#socket.on('message', (data) => this.#onMessage(data as Buffer));
     this.#socket.on('pong', () => this.#onPong());
-    this.#socket.on('error', (error) => {
-      this.#error ??= new CloudtunError('CT_NETWORK', 'the websocket broke', { cause: error });
-    });
     this.#socket.on('close', (code, reason) => this.#onClose(code, reason.toString('utf8').slice(0, 200)));
     this.#scheduleKeepAlive();
     this.#socket.resume();
@@ -195,10 +197,12 @@ export class MessagePump {
 
   /** Sends a close frame and cuts the socket if the peer does not answer. `closed` follows. */
   close(code = 1000): void {
-    if (this.#isOver) return;
+    if (this.#isOver || this.#closeTimer) return;
+    // Nothing may follow the close frame.
+    this.#batch.flush();
     this.#socket.resume();
     this.#socket.close(code);
-    this.#world.clock.after(CLOSE_GRACE_MS, () => this.#socket.terminate(), { background: true });
+    this.#closeTimer = this.#world.clock.after(CLOSE_GRACE_MS, () => this.#socket.terminate(), { background: true });
   }
 
   /** Cuts the socket at once. `closed` follows. */
@@ -255,6 +259,7 @@ export class MessagePump {
     this.#isOver = true;
     this.#keepAliveTimer?.cancel();
     this.#pongTimer?.cancel();
+    this.#closeTimer?.cancel();
     this.#handler?.closed({ code, reason, ...(this.#error ? { error: this.#error } : {}) });
   }
 }
