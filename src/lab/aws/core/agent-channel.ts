@@ -94,7 +94,8 @@ export class AgentChannel {
 
   /** Input numbers that are missing below one that came. */
   get missingInput(): readonly number[] {
-    const highest = Math.max(-1, ...this.#early.keys());
+    let highest = -1;
+    for (const number of this.#early.keys()) highest = Math.max(highest, number);
     const missing: number[] = [];
     for (let number = this.#expected; number < highest && missing.length < 10; number++) {
       if (!this.#early.has(number)) missing.push(number);

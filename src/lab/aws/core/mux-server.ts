@@ -90,7 +90,8 @@ export class MuxServer {
 
   take(payload: Buffer): Verdict {
     if (this.#isDead) return 'refused';
-    if (this.#pipe.byteCount > 0 && this.#pipe.byteCount + payload.length > PIPE_CAPACITY) {
+    const isFull = this.#pipe.byteCount > 0 && this.#pipe.byteCount + payload.length > PIPE_CAPACITY;
+    if (isFull || this.#isBlocked) {
       this.#isBlocked = true;
       return 'blocked';
     }

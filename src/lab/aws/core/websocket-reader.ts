@@ -96,10 +96,11 @@ export class WebSocketReader {
   #frame(chunk: Buffer, at: number): number | undefined {
     const left = chunk.length - at;
     if (left < 2) return undefined;
+    // Before the rest is there: what is wrong already may never get longer.
+    this.#begin(chunk[at]!, chunk[at + 1]!);
     const short = chunk[at + 1]! & 0x7f;
     const lengthBytes = short === 126 ? 2 : short === 127 ? 8 : 0;
     if (left < LONGEST_HEADER && left < 6 + lengthBytes) return undefined;
-    this.#begin(chunk[at]!, chunk[at + 1]!);
     const length = lengthBytes === 0 ? short : this.#longLength(chunk, at + 2, lengthBytes);
     if (length + this.#fragmentBytes > this.#maxMessageBytes) {
       throw violation(`a message of more than ${this.#maxMessageBytes} bytes`, CLOSE_CODE.tooBig);
