@@ -24,10 +24,10 @@ const ESCAPES: Readonly<Record<string, string>> = { n: '\n', t: '\t', r: '\r', b
 export function cleanSql(text: string): CleanSql {
   const variables = new Map<string, string>();
   let parameterCount = 0;
-  let sql = '';
+  const sql: string[] = [];
   // One blank for any number of them: the patterns that statements are told apart by must not crawl over a megabyte of blanks.
   const blank = () => {
-    if (!sql.endsWith(' ')) sql += ' ';
+    if (sql.at(-1) !== ' ') sql.push(' ');
   };
   let isOver = false;
   // Inside a versioned comment that is read as SQL: its end is then a token of its own.
@@ -48,12 +48,12 @@ export function cleanSql(text: string): CleanSql {
         blank();
         break;
       case 'string':
-        sql += `'${token.value.replaceAll("'", "''")}'`;
+        sql.push(`'${token.value.replaceAll("'", "''")}'`);
         break;
       case 'variable': {
         const name = `$v${variables.size}`;
         variables.set(name, token.value);
-        sql += name;
+        sql.push(name);
         break;
       }
       case 'end':
@@ -61,14 +61,14 @@ export function cleanSql(text: string): CleanSql {
         break;
       case 'parameter':
         parameterCount += 1;
-        sql += '?';
+        sql.push('?');
         break;
       case 'text':
-        sql += token.value;
+        sql.push(token.value);
         break;
     }
   }
-  return { sql: sql.trim(), parameterCount, variables };
+  return { sql: sql.join('').trim(), parameterCount, variables };
 }
 
 interface Token {
@@ -112,7 +112,7 @@ function tokenAt(text: string, at: number, isOpen: boolean): Token {
   if (variable) return whole('variable', variable[0]);
   const word = match(QUOTED_NAME) ?? match(WORD);
   if (word && !word[0].startsWith('$')) return whole('text', word[0]);
-  if (text.startsWith('&&', at)) return whole('text', ' AND ', 2);
+  if (text.startsWith('&&', at)) return whole('text', 'AND', 2);
   // SQLite reads parameters and quoted names where MySQL knows none.
   if (':@$[]{}`\u0000'.includes(character) || text.startsWith('/*', at)) throw syntaxError(text.slice(at));
   return whole('text', character);
