@@ -106,7 +106,10 @@ export class CoreClient {
         if (payload.readUInt32BE(0) === FLAG.connectToPortError) this.mux.connectFailed();
         return true;
       default:
-        if (this.mode === 'mux' && payloadType === PAYLOAD_TYPE.output) return this.mux.receive(payload);
+        if (this.mode === 'mux' && payloadType === PAYLOAD_TYPE.output) {
+          this.mux.receive(payload);
+          return true;
+        }
         this.delivered.push({ payloadType, payload: Buffer.from(payload) });
         return true;
     }

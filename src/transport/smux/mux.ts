@@ -11,8 +11,6 @@ import { SmuxStream, type SmuxStreamOwner } from './smux-stream.ts';
 export const MAX_HELD_PER_STREAM = 4 * 1024 * 1024;
 /** What all streams of a session may hold together. */
 export const MAX_HELD_PER_SESSION = 16 * 1024 * 1024;
-/** Beyond the limit by this much nothing is accepted at all: reads that keep the connection alive still bring some data. */
-const HELD_TOLERANCE = 1024 * 1024;
 /** Only when a stream holds more than this is it worth adding up what all of them hold. */
 const BEHIND_BYTES = 16 * 1024;
 /** Reading goes on when the held bytes fall below this share of the limit. */
@@ -93,14 +91,12 @@ export class Mux implements SmuxStreamOwner {
   }
 
   /**
-   * Bytes of the pipe, in order. False when readers are so far behind that nothing is taken.
+   * Bytes of the pipe, in order.
    *
    * @throws CT_PROTO_MUX
    */
-  receive(bytes: Buffer): boolean {
-    if (this.#isStalled && this.#heldOverTolerance()) return false;
+  receive(bytes: Buffer): void {
     this.#core.receive(bytes);
-    return true;
   }
 
   /** The end of a batch of messages: hands the bytes to the readers. */
@@ -194,11 +190,6 @@ export class Mux implements SmuxStreamOwner {
       total += stream.heldBytes;
     }
     return { most, total };
-  }
-
-  #heldOverTolerance(): boolean {
-    const { most, total } = this.#held();
-    return most >= MAX_HELD_PER_STREAM + HELD_TOLERANCE || total >= MAX_HELD_PER_SESSION + HELD_TOLERANCE;
   }
 
   #judgeStall(): void {

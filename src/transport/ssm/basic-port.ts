@@ -9,33 +9,35 @@ import { Duplex } from 'node:stream';
 import type { TunnelStream } from '../../domain/dialer.ts';
 import type { PortCarrier } from './port-session.ts';
 
-/** Held before the agent's messages are left unacknowledged, which makes it repeat them. */
+/** Held for a slow reader before the session stops reading its websocket. */
 const MAX_HELD_BYTES = 4 * 1024 * 1024;
 
 export interface BasicPortOwner {
   outputWaiting(): void;
-  /** The reader took what it held: messages that were refused can be delivered. */
-  roomAgain(): void;
+  pause(): void;
+  resume(): void;
   /** Its only connection is over. */
   closed(): void;
 }
 
 export class BasicPort implements PortCarrier {
+  readonly #owner: BasicPortOwner;
   readonly #stream: BasicStream;
   #isUsed = false;
-  #hasRefused = false;
+  #isStalled = false;
   bytesUp = 0;
   bytesDown = 0;
 
   constructor(owner: BasicPortOwner) {
+    this.#owner = owner;
     this.#stream = new BasicStream({
       outputWaiting: () => owner.outputWaiting(),
       closed: () => owner.closed(),
-      roomAgain: () => {
-        if (!this.#hasRefused) return;
-        this.#hasRefused = false;
+      wasRead: () => {
+        if (!this.#isStalled) return;
+        this.#isStalled = false;
         // Not from inside a read.
-        queueMicrotask(() => owner.roomAgain());
+        queueMicrotask(() => owner.resume());
       },
     });
   }
@@ -45,7 +47,7 @@ export class BasicPort implements PortCarrier {
   }
 
   get isStalled(): boolean {
-    return false;
+    return this.#isStalled;
   }
 
   get openCount(): number {
@@ -66,10 +68,6 @@ export class BasicPort implements PortCarrier {
   }
 
   deliver(payload: Buffer): boolean {
-    if (this.#stream.readableLength > MAX_HELD_BYTES) {
-      this.#hasRefused = true;
-      return false;
-    }
     this.bytesDown += payload.length;
     this.#stream.receive(payload);
     return true;
@@ -77,20 +75,31 @@ export class BasicPort implements PortCarrier {
 
   connectFailed(): void {}
 
-  batchEnd(): void {}
+  batchEnd(): void {
+    if (this.#isStalled || this.#stream.readableLength < MAX_HELD_BYTES) return;
+    this.#isStalled = true;
+    this.#owner.pause();
+  }
 
   abort(error: Error | undefined): void {
     this.#stream.destroy(error);
   }
 }
 
+interface BasicStreamOwner {
+  outputWaiting(): void;
+  closed(): void;
+  /** The reader took all that was held. */
+  wasRead(): void;
+}
+
 class BasicStream extends Duplex implements TunnelStream {
   readonly accepted: Promise<'acknowledged' | 'answered'>;
   readonly #settle: { resolve: (how: 'acknowledged' | 'answered') => void; reject: (error: Error) => void };
-  readonly #owner: BasicPortOwner;
+  readonly #owner: BasicStreamOwner;
   #waiting: { bytes: Buffer; taken: () => void } | undefined;
 
-  constructor(owner: BasicPortOwner) {
+  constructor(owner: BasicStreamOwner) {
     super({ allowHalfOpen: true, highWaterMark: 64 * 1024 });
     this.#owner = owner;
     const { promise, resolve, reject } = Promise.withResolvers<'acknowledged' | 'answered'>();
@@ -122,7 +131,7 @@ class BasicStream extends Duplex implements TunnelStream {
   }
 
   override _read(): void {
-    this.#owner.roomAgain();
+    this.#owner.wasRead();
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, callback: (error?: Error | null) => void): void {

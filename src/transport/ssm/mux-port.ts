@@ -10,10 +10,12 @@ import type { PortCarrier } from './port-session.ts';
 /** A stalled stream is reset when it held up a sibling for longer than this (spec section 5.5). */
 export const MAX_SIBLING_STALL_MS = 60_000;
 /**
- * While stalled, one read in this interval: the agent pings every 54 s and drops a client that does not answer, and the answer needs
- * a read.
+ * While stalled, one small read in this interval, so that control frames are seen and answered; what it brings is held. Messages must
+ * not be refused instead: the agent repairs one message per time-out, and thousands of them would take it minutes.
  */
-const STALLED_READ_INTERVAL_MS = 20_000;
+const SIP_INTERVAL_MS = 20_000;
+/** No more reads when this much is held by a session, whatever happens to its websocket: it can be resumed. */
+const MAX_HELD_WITH_SIPS = 24 * 1024 * 1024;
 
 export interface MuxPortOwner {
   outputWaiting(): void;
@@ -31,6 +33,8 @@ export class MuxPort implements PortCarrier {
   readonly #mux: Mux;
   #stalledSince: Millis = 0;
   #stallTimer: Timer | undefined;
+  /** Reading until the next batch is here. */
+  #isSipping = false;
 
   constructor(world: World, owner: MuxPortOwner) {
     this.#world = world;
@@ -70,7 +74,8 @@ export class MuxPort implements PortCarrier {
   }
 
   deliver(payload: Buffer): boolean {
-    return this.#mux.receive(payload);
+    this.#mux.receive(payload);
+    return true;
   }
 
   connectFailed(): void {
@@ -80,6 +85,9 @@ export class MuxPort implements PortCarrier {
   batchEnd(acknowledgedBelow: number): void {
     this.#mux.endBatch();
     this.#mux.acknowledgedBelow(acknowledgedBelow);
+    if (!this.#isSipping) return;
+    this.#isSipping = false;
+    if (this.#mux.isStalled) this.#owner.pause();
   }
 
   abort(error: Error | undefined): void {
@@ -97,7 +105,7 @@ export class MuxPort implements PortCarrier {
   }
 
   #watchStall(): void {
-    this.#stallTimer = this.#world.clock.after(STALLED_READ_INTERVAL_MS, () => {
+    this.#stallTimer = this.#world.clock.after(SIP_INTERVAL_MS, () => {
       const stalledFor = this.#world.clock.now() - this.#stalledSince;
       // Armed before anything is reset: the end of the stall cancels it, and a stall that goes on is watched further.
       this.#watchStall();
@@ -105,12 +113,9 @@ export class MuxPort implements PortCarrier {
         const error = this.#mux.resetGreediest();
         if (error) this.#owner.streamReset(error);
       }
-      if (!this.#mux.isStalled) return;
-      // One batch, then paused again; beyond its tolerance the mux takes nothing, and the agent repeats it later.
+      if (!this.#mux.isStalled || this.#mux.heldBytes >= MAX_HELD_WITH_SIPS) return;
+      this.#isSipping = true;
       this.#owner.resume();
-      this.#world.clock.soon(() => {
-        if (this.#mux.isStalled) this.#owner.pause();
-      });
     });
   }
 }

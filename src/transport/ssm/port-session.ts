@@ -221,7 +221,8 @@ export class PortSession implements DataLinkHandler {
         ? this.#muxPort()
         : new BasicPort({
             outputWaiting: () => this.#link?.wake(),
-            roomAgain: () => this.#link?.resume(),
+            pause: () => this.#link?.pause(),
+            resume: () => this.#link?.resume(),
             closed: () => void this.close(),
           });
     const clientVersion = this.#options.forceBasic ? BASIC_CLIENT_VERSION : CLIENT_VERSION;

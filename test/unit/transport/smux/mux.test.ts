@@ -40,15 +40,13 @@ class Bench {
     return this.far.splice(0);
   }
 
-  /** Bytes from the far side in one batch; false when they were not taken. */
-  feed(stream: SmuxStream, bytes: string | Buffer): boolean {
+  /** Bytes from the far side, a batch for each frame. */
+  feed(stream: SmuxStream, bytes: string | Buffer): void {
     const payload = typeof bytes === 'string' ? Buffer.from(bytes) : bytes;
-    let taken = true;
-    for (let at = 0; at < payload.length && taken; at += 32_768) {
-      taken = this.mux.receive(smuxFrame(psh, stream.id, payload.subarray(at, at + 32_768)));
+    for (let at = 0; at < payload.length; at += 32_768) {
+      this.mux.receive(smuxFrame(psh, stream.id, payload.subarray(at, at + 32_768)));
       this.mux.endBatch();
     }
-    return taken;
   }
 
   refuse(stream: SmuxStream): void {
@@ -245,37 +243,20 @@ test('accepted: acknowledged when the message with the SYN was, answered when by
 test('a reader that does not read holds 4 MiB, then the session must stop reading', async () => {
   const bench = new Bench();
   const stream = bench.mux.open();
-  assert.ok(bench.feed(stream, Buffer.alloc(MAX_HELD_PER_STREAM - 40_000)));
+  bench.feed(stream, Buffer.alloc(MAX_HELD_PER_STREAM - 40_000));
   assert.deepEqual(bench.stalls, []);
-  assert.ok(bench.feed(stream, Buffer.alloc(40_000)));
+  bench.feed(stream, Buffer.alloc(40_000));
   assert.deepEqual(bench.stalls, [true]);
   assert.ok(bench.mux.isStalled);
   assert.ok(bench.mux.heldBytes >= MAX_HELD_PER_STREAM);
-  // Single reads still come (they keep the socket alive): 1 MiB more is taken, then nothing.
-  let taken = 0;
-  while (bench.feed(stream, Buffer.alloc(32_768))) taken += 32_768;
-  assert.ok(taken >= MiB - 32_768 && taken <= MiB + 32_768, `${taken} bytes of tolerance`);
-  assert.ok(bench.mux.heldBytes <= MAX_HELD_PER_STREAM + MiB + 65_536);
+  // What the owner still reads is held, not refused: the agent would need a time-out for each message to repeat it.
+  bench.feed(stream, Buffer.alloc(32_768));
+  assert.ok(bench.mux.heldBytes >= MAX_HELD_PER_STREAM + 32_768);
   stream.resume();
   await settle(20);
   assert.deepEqual(bench.stalls, [true, false]);
-  assert.ok(bench.feed(stream, 'again'));
+  bench.feed(stream, 'again');
   stream.destroy();
-});
-
-test('a refused batch of one stream is refused for its siblings too, and taken after the stall, in order', async () => {
-  const bench = new Bench();
-  const [slow, quick] = [bench.mux.open(), bench.mux.open()];
-  const seen = collect(quick);
-  while (bench.feed(slow, Buffer.alloc(32_768)));
-  assert.equal(bench.feed(quick, 'one'), false);
-  assert.equal(seen.text, '');
-  slow.destroy();
-  await settle();
-  assert.ok(bench.feed(quick, 'one'));
-  await settle();
-  assert.equal(seen.text, 'one');
-  quick.destroy();
 });
 
 test('destroying the stream that holds most ends the stall', async () => {

@@ -2,30 +2,21 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CloudtunError } from '../../../../src/domain/errors.ts';
 import { BasicPort } from '../../../../src/transport/ssm/basic-port.ts';
-import { DataChannel } from '../../../../src/transport/ssm/core/data-channel.ts';
-import { outputMessage } from '../../../support/agent-messages.ts';
-import { seededRandom, settle } from '../../../support/manual-world.ts';
+import { settle } from '../../../support/manual-world.ts';
 
 function bench() {
   const said: string[] = [];
-  let roomAgain = () => {};
   const port = new BasicPort({
     outputWaiting: () => void said.push('output'),
-    roomAgain: () => roomAgain(),
+    pause: () => void said.push('pause'),
+    resume: () => void said.push('resume'),
     closed: () => void said.push('closed'),
   });
   const pull = (maxBytes = 1_024) => {
     const target = Buffer.alloc(maxBytes);
     return target.toString('latin1', 0, port.pull(target, 0, maxBytes));
   };
-  return {
-    port,
-    said,
-    pull,
-    whenRoom: (call: () => void) => {
-      roomAgain = call;
-    },
-  };
+  return { port, said, pull };
 }
 
 test('one connection: raw bytes both ways, cut to the message size', async () => {
@@ -83,50 +74,24 @@ for (const [how, error] of [
   });
 }
 
-test('a reader that does not read: 4 MiB are held, the rest stays with the agent and is delivered later, in order', async () => {
-  const { port, whenRoom } = bench();
-  const channel = new DataChannel(
-    { deliver: (_type, payload) => port.deliver(payload), serviceMessage: () => {} },
-    { randomBytes: seededRandom().bytes, wall: () => 1 },
-  );
-  whenRoom(() => channel.roomAgain());
+test('a reader that does not read: at 4 MiB the session stops reading, and goes on when all was read', async () => {
+  const { port, said } = bench();
   const stream = port.open();
-  const piece = (number: number) => Buffer.alloc(64 * 1024, number & 0xff);
-  // Number 70 comes late: 71 to 80 wait for it, acknowledged already, so the agent will not send them again.
-  for (let number = 0; number < 70; number++) channel.receive(outputMessage(number, piece(number)), 0);
-  const held = stream.readableLength;
-  assert.ok(held > 4 * 1024 * 1024 && held < 5 * 1024 * 1024, `${held} bytes`);
-  const refusedFrom = channel.expectedNumber;
-  for (let number = 71; number <= 80; number++) channel.receive(outputMessage(number, piece(number)), 0);
-  for (let number = refusedFrom; number <= 70; number++) channel.receive(outputMessage(number, piece(number)), 0);
+  for (let fed = 0; fed < 4 * 1024 * 1024; fed += 64 * 1024) {
+    assert.ok(!port.isStalled);
+    port.deliver(Buffer.alloc(64 * 1024));
+    port.batchEnd();
+  }
+  assert.ok(port.isStalled);
+  assert.deepEqual(said, ['pause']);
+  // What was on its way still comes, and is kept.
+  port.deliver(Buffer.from('last'));
   let received = 0;
-  let isInOrder = true;
   stream.on('data', (bytes: Buffer) => {
-    for (let at = 0; at < bytes.length; at += 8_192) isInOrder &&= bytes[at] === (((received + at) / 65_536) & 0xff);
     received += bytes.length;
   });
   await settle(20);
-  for (let number = refusedFrom; number <= 70; number++) channel.receive(outputMessage(number, piece(number)), 0);
-  await settle(20);
-  assert.equal(channel.expectedNumber, 81, 'nothing that was acknowledged is left behind');
-  assert.equal(received, 81 * 65_536);
-  assert.ok(isInOrder);
-  stream.destroy();
-});
-
-test('what was kept out of order is delivered when the reader catches up, without anything new from the agent', async () => {
-  const { port, whenRoom } = bench();
-  const channel = new DataChannel(
-    { deliver: (_type, payload) => port.deliver(payload), serviceMessage: () => {} },
-    { randomBytes: seededRandom().bytes, wall: () => 1 },
-  );
-  whenRoom(() => channel.roomAgain());
-  const stream = port.open();
-  channel.receive(outputMessage(1, Buffer.alloc(1_000, 1)), 0);
-  channel.receive(outputMessage(0, Buffer.alloc(4 * 1024 * 1024 + 1)), 0);
-  assert.equal(channel.expectedNumber, 1, 'message 1 waits: acknowledged, and not taken');
-  stream.resume();
-  await settle(20);
-  assert.equal(channel.expectedNumber, 2);
+  assert.deepEqual(said, ['pause', 'resume']);
+  assert.equal(received, 4 * 1024 * 1024 + 4);
   stream.destroy();
 });
