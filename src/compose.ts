@@ -3,6 +3,7 @@ import type { CloudSelection, Prompts, Provider } from './providers/provider.ts'
 import { Lifetime } from './runtime/lifetime.ts';
 import type { NetworkSettings } from './runtime/network.ts';
 import type { World } from './runtime/world.ts';
+import type { PeerWatch } from './transport/peer-watch.ts';
 
 /*
  * The only file that knows concrete classes, each loaded on first use: `cloudtun --help` reads no SDK, `targets` no websocket.
@@ -15,7 +16,9 @@ export async function composeProvider(world: World, selection: CloudSelection, p
 }
 
 /** What opening tunnels needs. Disposing it closes journal and connections; tunnels are disposed before it. */
-export interface App extends BrokerContext, AsyncDisposable {}
+export interface App extends BrokerContext, AsyncDisposable {
+  readonly peers: PeerWatch;
+}
 
 /**
  * Puts together what opens tunnels in one account and region. Asks nothing of the cloud.
@@ -25,10 +28,11 @@ export interface App extends BrokerContext, AsyncDisposable {}
 export async function composeApp(world: World, selection: CloudSelection, prompts: Prompts): Promise<App> {
   const lifetime = new Lifetime();
   try {
-    const [{ Journal }, { SessionLedger }, { networkSettings }] = await Promise.all([
+    const [{ Journal }, { SessionLedger }, { networkSettings }, { PeerWatch }] = await Promise.all([
       import('./audit/journal.ts'),
       import('./broker/session-ledger.ts'),
       import('./runtime/network.ts'),
+      import('./transport/peer-watch.ts'),
     ]);
     const journal = lifetime.use(new Journal(world));
     const network = lifetime.use(await networkSettings(world));
@@ -38,6 +42,7 @@ export async function composeApp(world: World, selection: CloudSelection, prompt
       provider,
       journal,
       ledger: new SessionLedger(world),
+      peers: new PeerWatch(world),
       connect: connectBy(world, network),
       [Symbol.asyncDispose]: () => lifetime[Symbol.asyncDispose](),
     };

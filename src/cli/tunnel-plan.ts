@@ -4,6 +4,7 @@ import { ownPort, stablePort } from '../config/stable-port.ts';
 import { type TunnelFlags, type TunnelSettings, tunnelSettings } from '../config/tunnel-settings.ts';
 import type { RemoteEndpoint } from '../domain/endpoint.ts';
 import { CloudtunError } from '../domain/errors.ts';
+import type { ParsedRule } from '../forward/forward-rule.ts';
 
 /*
  * From what the user typed and what the catalogue says to what the broker is asked. Pure: nothing is asked of a cloud. The local
@@ -36,13 +37,6 @@ export interface TunnelPlan {
   readonly user: string | undefined;
 }
 
-/** A rule that `-L` or `local:remote` gave. */
-export interface GivenRule {
-  readonly bind?: string;
-  readonly port: number;
-  readonly to: RemoteEndpoint;
-}
-
 /** The plan of `rds NAME`. */
 export function planDatabase(name: string, flags: PlanFlags, catalogue: Catalogue): TunnelPlan {
   const entry = catalogue.targets.get(name);
@@ -53,7 +47,7 @@ export function planDatabase(name: string, flags: PlanFlags, catalogue: Catalogu
 /** The plan of `forward TARGET`, with the rules that were typed; none where the catalogue's target names its own far end. */
 export function planForward(
   target: string,
-  given: readonly GivenRule[],
+  given: readonly ParsedRule[],
   flags: PlanFlags,
   catalogue: Catalogue,
 ): TunnelPlan {

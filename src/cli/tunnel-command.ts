@@ -1,0 +1,107 @@
+import type { TunnelRequest } from '../broker/broker-types.ts';
+import { explainTunnel } from '../broker/open-tunnel.ts';
+import { endOrphans } from '../broker/orphans.ts';
+import { type App, composeApp } from '../compose.ts';
+import { formatEndpoint } from '../domain/endpoint.ts';
+import { asCloudtunError, CloudtunError } from '../domain/errors.ts';
+import { loopbackAddresses } from '../runtime/loopback.ts';
+import { BaseCommand } from './base-command.ts';
+import { chooseTarget } from './choose-target.ts';
+import { ForwardScreen, outcomeOf } from './forward-screen.ts';
+import { listenRules, openPlanned } from './open-planned.ts';
+import { errorEventJson } from './present/event-json.ts';
+import type { EventJson } from './present/event-schema.ts';
+import type { ExplanationJson } from './present/explain-report.ts';
+import { orphanNote } from './present/orphan-note.ts';
+import { reportError } from './report-error.ts';
+import type { TunnelPlan } from './tunnel-plan.ts';
+
+/** What `--json` prints: the last event, or the explanation of each route. */
+export type TunnelResult = EventJson | readonly ExplanationJson[];
+
+/** A command that holds a tunnel open in the foreground until a signal, a limit or the cloud ends it. */
+export abstract class TunnelCommand extends BaseCommand {
+  #isStreaming = false;
+
+  /** @param name what the user called the target */
+  protected async hold(
+    name: string,
+    plan: TunnelPlan,
+    flags: { readonly explain: boolean; readonly 'no-probe': boolean },
+  ): Promise<TunnelResult> {
+    this.#isStreaming = !flags.explain;
+    await using app = await composeApp(this.world, plan.settings.selection, this.prompts);
+    if (flags.explain) return await this.#explain(app, plan);
+    for (const orphan of await endOrphans(app, this.signal)) this.terminal.note(orphanNote(orphan));
+    const { terminal } = this;
+    const isJson = this.jsonEnabled();
+    const screen = new ForwardScreen(this.world, terminal, { place: app.provider, name, user: plan.user, isJson });
+    const open = (request: TunnelRequest) => this.#follow(app, plan, request, screen, !flags['no-probe']);
+    try {
+      return await open(plan.request);
+    } catch (thrown) {
+      const isAmbiguous = thrown instanceof CloudtunError && thrown.code === 'CT_TARGET_AMBIGUOUS';
+      if (!isAmbiguous || !terminal.canAsk) throw thrown;
+      terminal.settle();
+      return await open(await chooseTarget(plan.request, app.provider, thrown, this.signal));
+    }
+  }
+
+  async #follow(
+    app: App,
+    plan: TunnelPlan,
+    request: TunnelRequest,
+    screen: ForwardScreen,
+    isProbed: boolean,
+  ): Promise<EventJson> {
+    this.signal.throwIfAborted();
+    screen.opening();
+    await using forward = await openPlanned(app, plan, request, { isProbed, onEvent: screen.onEvent });
+    this.interruption.drainFirst({
+      drain: () => forward.drain('interrupted'),
+      cut: () => forward.cut('interrupted'),
+    });
+    await forward.ready;
+    if (!isProbed) this.terminal.note('  not probed: the session starts with the first connection');
+    const report = await forward.closed;
+    const { exitCode, error } = outcomeOf(report, this.interruption.exitCode);
+    process.exitCode ??= exitCode;
+    const closed = screen.closed(report);
+    if (error && !this.jsonEnabled()) reportError(error, this.terminal, this.world.log.level);
+    return closed;
+  }
+
+  async #explain(app: App, plan: TunnelPlan): Promise<readonly ExplanationJson[]> {
+    const { explanationJson, explanationLines } = await import('./present/explain-report.ts');
+    this.terminal.progress(`asking ${app.provider.label} ...`);
+    const rules = listenRules(plan, app.provider.region);
+    const explanations = await explainTunnel(app, plan.request, this.signal);
+    const local = rules.map(({ bind, port }) => addresses(bind).map((host) => localName(host, port)));
+    if (!this.jsonEnabled()) {
+      for (const [index, explanation] of explanations.entries()) {
+        for (const line of explanationLines(explanation, local[index]!, app.provider)) this.terminal.result(line);
+      }
+      this.terminal.note('nothing was opened');
+    }
+    return explanations.map((explanation, index) => explanationJson(explanation, local[index]!));
+  }
+
+  protected override toErrorJson(thrown: unknown): object {
+    if (!this.#isStreaming) return super.toErrorJson(thrown);
+    return errorEventJson(asCloudtunError(thrown), this.world.clock.wall());
+  }
+
+  /** One line for each event, so that a program can read them as they come. */
+  protected override logJson(json: unknown): void {
+    if (this.#isStreaming) this.terminal.result(JSON.stringify(json));
+    else super.logJson(json);
+  }
+}
+
+function addresses(bind: readonly string[]): readonly string[] {
+  return bind.flatMap((host) => (host === 'localhost' ? loopbackAddresses() : host));
+}
+
+function localName(host: string, port: number): string {
+  return port === 0 ? `any free port of ${host}` : formatEndpoint({ host, port });
+}

@@ -1,0 +1,56 @@
+import { Args, Flags } from '@oclif/core';
+import { listOf, TUNNEL_FLAGS } from '../cli/flags.ts';
+import { TunnelCommand, type TunnelResult } from '../cli/tunnel-command.ts';
+import { planForward } from '../cli/tunnel-plan.ts';
+import { loadCatalogue } from '../config/load.ts';
+import { checkForwardRules, parseForwardRule } from '../forward/forward-rule.ts';
+
+export default class Forward extends TunnelCommand {
+  static override summary = 'open ports of a private machine, or of hosts that it can reach, on local ports';
+  static override description =
+    'Rules are written as for ssh, [bind:]port:host:hostport, or as for kubectl, local:remote. ' +
+    'Ctrl-C drains open connections and closes; a second Ctrl-C closes at once.';
+  static override examples = [
+    '<%= config.bin %> forward web-1 -L 8080:80',
+    '<%= config.bin %> forward web-1 8080:80 :443',
+    '<%= config.bin %> forward tag:role=bastion -L 5432:db.internal:5432 -L 6379:cache.internal:6379',
+    '<%= config.bin %> forward admin',
+  ];
+  static override args = {
+    target: Args.string({
+      description: 'machine: id, Name tag, private address, tag:Key=Value, asg:name, or a name in cloudtun.yaml',
+      required: true,
+      ignoreStdin: true,
+    }),
+    rules: Args.string({
+      description: 'local:remote, :remote for any free local port, or one port for both',
+      multiple: true,
+      ignoreStdin: true,
+    }),
+  };
+  static override flags = {
+    ...TUNNEL_FLAGS,
+    local: Flags.string({
+      char: 'L',
+      description: 'a rule; may be repeated',
+      env: 'CLOUDTUN_LOCAL',
+      helpValue: '[BIND:]PORT[:HOST:HOSTPORT]',
+      multiple: true,
+      multipleNonGreedy: true,
+    }),
+    port: Flags.string({
+      description: 'local port of a target in cloudtun.yaml that names its own far end, or auto',
+      env: 'CLOUDTUN_PORT',
+      helpValue: 'PORT',
+    }),
+  };
+
+  async run(): Promise<TunnelResult> {
+    const { args, flags } = await this.parse(Forward);
+    const rules = [...(listOf(flags.local) ?? []), ...(args.rules ?? [])].map(parseForwardRule);
+    checkForwardRules(rules);
+    const catalogue = await loadCatalogue(this.world);
+    const plan = planForward(args.target, rules, { ...flags, bind: listOf(flags.bind) }, catalogue);
+    return await this.hold(args.target, plan, flags);
+  }
+}

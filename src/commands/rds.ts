@@ -1,0 +1,49 @@
+import { Args, Flags } from '@oclif/core';
+import { listOf, TUNNEL_FLAGS } from '../cli/flags.ts';
+import { TunnelCommand, type TunnelResult } from '../cli/tunnel-command.ts';
+import { planDatabase } from '../cli/tunnel-plan.ts';
+import { loadCatalogue } from '../config/load.ts';
+
+export default class Rds extends TunnelCommand {
+  static override summary = 'open a private RDS database on a local port';
+  static override description =
+    'Finds the instance, Aurora cluster or RDS Proxy, picks a machine that can reach it, and opens a local port. ' +
+    'Ctrl-C drains open connections and closes; a second Ctrl-C closes at once.';
+  static override examples = [
+    '<%= config.bin %> rds prod --port 13306',
+    '<%= config.bin %> rds prod --reader --reason "INC-1234: slow orders"',
+    '<%= config.bin %> rds prod --via bastion-a --ttl 1h --idle 15m',
+    '<%= config.bin %> rds prod --explain',
+  ];
+  static override args = {
+    name: Args.string({
+      description: 'database: its identifier, endpoint, or name in cloudtun.yaml',
+      required: true,
+      ignoreStdin: true,
+    }),
+  };
+  static override flags = {
+    ...TUNNEL_FLAGS,
+    port: Flags.string({
+      description: 'local port, or auto for any free one (default: the same one every day)',
+      env: 'CLOUDTUN_PORT',
+      helpValue: 'PORT',
+    }),
+    via: Flags.string({
+      description: 'machine to go through (default: one that can reach the database)',
+      env: 'CLOUDTUN_VIA',
+      helpValue: 'TARGET',
+    }),
+    reader: Flags.boolean({
+      description: 'the reading endpoint of a cluster, or a read replica',
+      env: 'CLOUDTUN_READER',
+    }),
+  };
+
+  async run(): Promise<TunnelResult> {
+    const { args, flags } = await this.parse(Rds);
+    const catalogue = await loadCatalogue(this.world);
+    const plan = planDatabase(args.name, { ...flags, bind: listOf(flags.bind) }, catalogue);
+    return await this.hold(args.name, plan, flags);
+  }
+}
