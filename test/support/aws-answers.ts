@@ -1,6 +1,7 @@
 import nock from 'nock';
 import { awsProvider } from '../../src/providers/aws/aws-provider.ts';
 import type { Provider } from '../../src/providers/provider.ts';
+import type { Clock } from '../../src/runtime/clock.ts';
 import { type ManualWorld, manualWorld } from './manual-world.ts';
 
 /*
@@ -103,13 +104,17 @@ export async function fakeAws(
     readonly home?: string;
     readonly selection?: { profile?: string; region?: string };
     readonly prompts?: Parameters<typeof awsProvider>[2];
+    /** The wall clock, where the SDK compares something of ours with its own. */
+    readonly wall?: () => number;
   } = {},
 ): Promise<FakeAws> {
   const manual = manualWorld({
     ...(options.home === undefined ? {} : { home: options.home }),
     env: { ...KEYS, AWS_REGION: REGION, AWS_MAX_ATTEMPTS: '1', ...options.env },
   });
-  const provider = await awsProvider(manual.world, options.selection ?? {}, options.prompts);
+  const { wall } = options;
+  const world = wall === undefined ? manual.world : { ...manual.world, clock: withWall(manual.clock, wall) };
+  const provider = await awsProvider(world, options.selection ?? {}, options.prompts);
   const asked: Asked[] = [];
   const responders = new Map<string, Answer | Responder>();
   if (!nock.isActive()) nock.activate();
@@ -143,6 +148,16 @@ export async function fakeAws(
     },
   };
   return fake;
+}
+
+function withWall(clock: Clock, wall: () => number): Clock {
+  return {
+    wall,
+    now: () => clock.now(),
+    after: (...args) => clock.after(...args),
+    soon: (call) => clock.soon(call),
+    sleep: (...args) => clock.sleep(...args),
+  };
 }
 
 async function parse(service: string, request: Request): Promise<Asked> {

@@ -72,6 +72,8 @@ const CODE_OF: ReadonlyMap<string, ErrorCode> = new Map(
 interface AnswerShape {
   readonly name: string;
   readonly status: number | undefined;
+  /** False when the answer was in no form that AWS uses: a sign-in page of a hotel, a proxy's own error page. */
+  readonly isOfAws: boolean;
 }
 
 /** The error code and HTTP status of an answer of AWS; undefined for anything else that was thrown. */
@@ -79,7 +81,7 @@ function answerOf(thrown: unknown): AnswerShape | undefined {
   if (!(thrown instanceof Error) || !('$metadata' in thrown)) return undefined;
   const metadata = thrown.$metadata as { httpStatusCode?: number } | undefined;
   const code = 'Code' in thrown && typeof thrown.Code === 'string' ? thrown.Code : thrown.name;
-  return { name: code, status: metadata?.httpStatusCode };
+  return { name: code, status: metadata?.httpStatusCode, isOfAws: '$fault' in thrown };
 }
 
 /** The code AWS gave (`DoesNotExistException`), for callers that expect one; undefined when it was no answer of AWS. */
@@ -103,6 +105,19 @@ export function awsError(thrown: unknown, context: ErrorContext): CloudtunError 
       });
     }
     return asCloudtunError(thrown);
+  }
+  if (answer.status === 407) {
+    return new CloudtunError('CT_PROXY', `the proxy wants a user name and password for ${context.host} (HTTP 407)`, {
+      hint: 'write them into the proxy address: http://user:password@host:port',
+      cause: thrown,
+    });
+  }
+  if (!answer.isOfAws) {
+    const sentence = `${context.host} gave an answer that is not one of AWS (HTTP ${answer.status}); could not ${context.call.doing}`;
+    return new CloudtunError('CT_SERVICE', sentence, {
+      hint: 'something in between may answer instead: a sign-in page of the network, or a proxy',
+      cause: thrown,
+    });
   }
   const code = CODE_OF.get(answer.name) ?? (answer.status === 429 ? 'CT_THROTTLED' : 'CT_SERVICE');
   const { sentence, ...options } = wording(code, answer, context);
