@@ -3,6 +3,7 @@ import { formatEndpoint, type RemoteEndpoint } from '../domain/endpoint.ts';
 import { asCloudtunError, CloudtunError } from '../domain/errors.ts';
 import type { Millis } from '../domain/millis.ts';
 import type { TunnelEvent } from '../domain/tunnel-event.ts';
+import { unlessAborted } from '../runtime/deadline.ts';
 import type { World } from '../runtime/world.ts';
 import type { Tunnel } from '../transport/tunnel.ts';
 import { Renewal } from './core/renewal.ts';
@@ -189,13 +190,4 @@ export class Destination implements AsyncDisposable {
     this.#tunnels.delete(tunnel);
     if (!isDone) log.warn('the cloud did not confirm the end of a session within 10 s; the next start ends it');
   }
-}
-
-/** The promise, or the reason of the signal, whichever is first; the promise goes on. */
-function unlessAborted<Result>(promise: Promise<Result>, signal: AbortSignal): Promise<Result> {
-  return new Promise((resolve, reject) => {
-    const onAbort = () => reject(signal.reason);
-    signal.addEventListener('abort', onAbort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
-  });
 }

@@ -21,3 +21,12 @@ export async function withDeadline<Result>(
     timer.cancel();
   }
 }
+
+/** The promise, or the reason of the signal, whichever is first; the promise goes on. */
+export function unlessAborted<Result>(promise: Promise<Result>, signal: AbortSignal): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(signal.reason);
+    signal.addEventListener('abort', onAbort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+  });
+}
