@@ -76,6 +76,8 @@ export async function runLab(world: World, options: RunLabOptions): Promise<void
   }
   claimed = state;
   options.onReady?.(lab, state);
+  // Now that nobody waits for it; the first session finds it running. What fails here fails again there, and is told there.
+  lab.databases.address('prod').catch(() => {});
   await aborted(AbortSignal.any([options.signal, lab.stopRequested]));
 }
 

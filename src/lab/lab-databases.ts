@@ -1,51 +1,50 @@
-import { CloudtunError } from '../domain/errors.ts';
 import type { World } from '../runtime/world.ts';
 import type { LabBackend } from './aws/inventory.ts';
 import type { LoopbackAddress } from './aws/network.ts';
-
-/** A database server in this process, listening on loopback. */
-export interface DatabaseServer extends AsyncDisposable, LoopbackAddress {}
-
-export type DatabaseStarters = Readonly<Record<LabBackend, () => Promise<DatabaseServer>>>;
+import type { MysqlDatabase } from './databases/mysql-front.ts';
+import type { PostgresDatabase } from './databases/postgres-front.ts';
 
 /**
  * The database servers behind the practice cloud's names: embedded ones, started on first use and kept until the lab ends, or real
  * ones that somebody runs elsewhere on loopback.
  */
 export class LabDatabases implements AsyncDisposable {
-  readonly #starters: DatabaseStarters;
+  readonly #world: World;
   readonly #elsewhere: Readonly<Partial<Record<LabBackend, LoopbackAddress>>>;
-  readonly #started = new Map<LabBackend, Promise<DatabaseServer>>();
+  #prod: Promise<MysqlDatabase> | undefined;
+  #orders: Promise<PostgresDatabase> | undefined;
 
-  constructor(starters: DatabaseStarters, elsewhere: Readonly<Partial<Record<LabBackend, LoopbackAddress>>>) {
-    this.#starters = starters;
+  constructor(world: World, elsewhere: Readonly<Partial<Record<LabBackend, LoopbackAddress>>> = {}) {
+    this.#world = world;
     this.#elsewhere = elsewhere;
   }
 
+  /** Where connections to a backend go; starts the embedded server if that is meant. @throws CT_LAB_FAILED */
   async address(backend: LabBackend): Promise<LoopbackAddress> {
     const elsewhere = this.#elsewhere[backend];
     if (elsewhere !== undefined) return elsewhere;
-    let server = this.#started.get(backend);
-    if (server === undefined) {
-      server = this.#starters[backend]();
-      this.#started.set(backend, server);
-      // One that failed may be tried again by the next session.
-      server.catch(() => this.#started.delete(backend));
-    }
-    const { host, port } = await server;
-    return { host, port };
+    const server = await (backend === 'prod' ? this.mysql() : this.postgres());
+    return server.address;
+  }
+
+  /** The embedded MySQL, started if need be. Its modules are loaded only now. */
+  mysql(): Promise<MysqlDatabase> {
+    this.#prod ??= import('./databases/mysql-front.ts').then(({ startMysqlDatabase }) =>
+      startMysqlDatabase(this.#world),
+    );
+    return this.#prod;
+  }
+
+  /** The embedded PostgreSQL, started if need be. */
+  postgres(): Promise<PostgresDatabase> {
+    this.#orders ??= import('./databases/postgres-front.ts').then(({ startPostgresDatabase }) =>
+      startPostgresDatabase(this.#world),
+    );
+    return this.#orders;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const servers = await Promise.allSettled(this.#started.values());
-    this.#started.clear();
-    for (const server of servers) if (server.status === 'fulfilled') await server.value[Symbol.asyncDispose]();
+    const servers = await Promise.allSettled([this.#prod, this.#orders]);
+    for (const server of servers) if (server.status === 'fulfilled') await server.value?.[Symbol.asyncDispose]();
   }
-}
-
-export function databaseStarters(_world: World): DatabaseStarters {
-  const missing = async () => {
-    throw new CloudtunError('CT_LAB_FAILED', 'the embedded databases are not there');
-  };
-  return { prod: missing, orders: missing };
 }

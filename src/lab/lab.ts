@@ -21,7 +21,7 @@ import { practiceAccount } from './aws/practice-account.ts';
 import { KeyRing } from './aws/principals.ts';
 import { SessionStore } from './aws/sessions.ts';
 import { answerControl } from './lab-control.ts';
-import { databaseStarters, LabDatabases } from './lab-databases.ts';
+import { LabDatabases } from './lab-databases.ts';
 import { type LabEnvironment, type LabProfiles, writeLabFiles } from './lab-environment.ts';
 import type { LabStatus } from './lab-status.ts';
 
@@ -63,6 +63,7 @@ export interface Lab extends AsyncDisposable {
   readonly apiFaults: ApiFaults;
   readonly calls: CallLog;
   readonly network: LabNetwork;
+  readonly databases: LabDatabases;
   readonly keys: KeyRing;
   readonly kms: LabKms;
   readonly desk: SignInDesk;
@@ -101,7 +102,7 @@ async function buildLab(world: World, options: LabOptions, lifetime: Lifetime): 
   const faults = new FaultBoard(options.faults);
   const desk = new SignInDesk(world, options.signIn ?? 'page');
   const services = lifetime.use(new NodeServices());
-  const databases = lifetime.use(new LabDatabases(databaseStarters(world), options.databases ?? {}));
+  const databases = lifetime.use(new LabDatabases(world, options.databases));
   const network = new LabNetwork({
     inventory: () => inventory,
     database: (backend) => databases.address(backend),
@@ -113,16 +114,14 @@ async function buildLab(world: World, options: LabOptions, lifetime: Lifetime): 
     resumeVerdict: (session) => faults.resumeVerdict(session),
     cellNumber: () => faults.cellNumber(),
   });
-  const gateway = lifetime.use(
-    createGateway({
-      world,
-      sessions,
-      faults,
-      resolveDestination: network.resolve,
-      verifyUpgrade: (request) => checkUpgrade({ world, keys, faults: api.faults, calls: api.calls }, request),
-      vpcCidrs: (targetId) => network.vpcCidrs(targetId),
-    }),
-  );
+  const gateway = createGateway({
+    world,
+    sessions,
+    faults,
+    resolveDestination: network.resolve,
+    verifyUpgrade: (request) => checkUpgrade({ world, keys, faults: api.faults, calls: api.calls }, request),
+    vpcCidrs: (targetId) => network.vpcCidrs(targetId),
+  });
   const context = {
     world,
     inventory: () => inventory,
@@ -144,6 +143,8 @@ async function buildLab(world: World, options: LabOptions, lifetime: Lifetime): 
       },
     }),
   );
+  // Closed before the API, whose server waits for the websockets that it handed over.
+  lifetime.use(gateway);
   api.faults.set(options.apiFaults ?? []);
 
   const profiles = issueProfiles(keys, inventory);
@@ -206,6 +207,7 @@ async function buildLab(world: World, options: LabOptions, lifetime: Lifetime): 
     apiFaults: api.faults,
     calls: api.calls,
     network,
+    databases,
     keys,
     kms,
     desk,
