@@ -34,7 +34,10 @@ export interface SpliceReport {
 
 /** What the client still sends to a stream that is over is swallowed for this long (guessed: many round trips on loopback). */
 const LINGER: Millis = 2_000;
-/** Where the system does not tell whether a client that sent FIN is still there, silence in both directions for this long decides. */
+/**
+ * Where it cannot be told whether a side that ended is still interested, silence in both directions for this long decides: a client
+ * that sent FIN and whose socket cannot be looked for, and a client that does not close after the far side has ended.
+ */
 const PATIENCE: Millis = 60_000;
 
 export class Splice {
@@ -129,7 +132,7 @@ export class Splice {
 
   readonly #onTaken = (): void => {
     this.#pendingWrites -= 1;
-    if (this.#pendingWrites === 0 && this.#localClosed) this.#stream.destroy();
+    if (this.#pendingWrites === 0 && this.#localClosed) this.#destroyFinished();
   };
 
   #onLocalData(chunk: Buffer): void {
@@ -171,7 +174,9 @@ export class Splice {
   #onStreamEnd(): void {
     this.#streamEnded = true;
     this.#peerWatch?.cancel();
-    if (!this.#local.destroyed) this.#local.end();
+    if (this.#local.destroyed) return;
+    this.#local.end();
+    if (!this.#localEnded) this.#bePatient();
   }
 
   #onStreamError(error: Error): void {
@@ -210,13 +215,22 @@ export class Splice {
   /** The client's socket is closed. What it sent before is still owed to the far side, unless the connection was broken off. */
   #releaseStream(): void {
     this.#finish(this.#streamEnded ? 'closed' : 'local-gone');
-    const isOwed = this.#pendingWrites > 0 && (this.#end === 'closed' || this.#end === 'local-gone');
-    if (!isOwed) {
+    const isRegular = this.#end === 'closed' || this.#end === 'local-gone';
+    if (!isRegular) {
       this.#stream.destroy();
       return;
     }
     this.#stream.resume();
-    this.#bePatient();
+    if (this.#pendingWrites === 0) this.#destroyFinished();
+    else this.#bePatient();
+  }
+
+  /** A stream that is destroyed before its `finish` was cut, and may drop what it queued; one that is finished was closed. */
+  #destroyFinished(): void {
+    if (this.#stream.writableEnded && !this.#stream.writableFinished && !this.#stream.destroyed) {
+      this.#stream.once('finish', () => this.#stream.destroy());
+      this.#bePatient();
+    } else this.#stream.destroy();
   }
 
   #watchPeer(): void {
@@ -241,7 +255,7 @@ export class Splice {
   #onPatienceOver(): void {
     this.#patience = undefined;
     const isStuck = this.#pendingWrites > 0;
-    const mayBeAlone = this.#localClosed || (this.#localEnded && this.#isPeerUntold);
+    const mayBeAlone = this.#localClosed || this.#streamEnded || (this.#localEnded && this.#isPeerUntold);
     if (!isStuck && !mayBeAlone) return;
     const left = this.#lastActivity + PATIENCE - this.#world.clock.now();
     if (left > 0) {
@@ -249,7 +263,7 @@ export class Splice {
       return;
     }
     if (mayBeAlone) {
-      this.#finish('local-gone');
+      this.#finish(this.#streamEnded ? 'closed' : 'local-gone');
       this.#local.destroy();
       this.#stream.destroy();
       return;

@@ -212,6 +212,38 @@ test('a stream that is over both ways closes the client after a linger that swal
   assert.equal(clock.pending, 0);
 });
 
+test('a client that does not close after the far side has ended is closed after a minute of silence', async () => {
+  const { client, accepted, stream, join, clock } = await spliced();
+  stream.sayEnd();
+  await once(client, 'end');
+  await clock.advance(59_000);
+  client.write('x');
+  await until(() => accepted.bytesRead === 1);
+  await clock.advance(59_000);
+  assert.equal(accepted.destroyed, false);
+  await clock.advance(2_000);
+  assert.deepEqual(await join.closed, { end: 'closed', bytesUp: 1, bytesDown: 0 });
+  assert.ok(stream.destroyed);
+  assert.equal(clock.pending, 0);
+});
+
+test('a stream is finished before it is destroyed, so that it need not drop what it took', async () => {
+  let wasFinished: boolean | undefined;
+  class Watched extends FakeStream {
+    override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+      wasFinished = this.writableFinished;
+      done(error);
+    }
+  }
+  const { client, join, stream, clock } = await spliced({ peer: 'released', stream: new Watched().hold() });
+  client.end('last words');
+  await until(() => stream.text === 'last words');
+  await clock.advance(1_000);
+  stream.takeAll();
+  await join.closed;
+  assert.equal(wasFinished, true);
+});
+
 test('a far side that does not take bytes stops the reading of the client, and goes on when it does', async () => {
   const { client, accepted, stream, join, clock } = await spliced({ stream: new FakeStream().hold() });
   const big = Buffer.alloc(4_000_000, 7);
