@@ -74,6 +74,19 @@ describe('the import table', () => {
     assert.equal(brokenRows('providers/aws/a.ts', `import { Y } from '../gcp/b.ts';`).length, 1);
   });
 
+  test('what the build bundles holds re-exports and nothing else', () => {
+    const modules = files.filter((file) => /^providers\/[^/]+\/sdk\//.test(file));
+    assert.ok(modules.length > 0);
+    none(
+      modules.filter(
+        (file) =>
+          codeOf(sources.get(file)!)
+            .replaceAll(/export\s(?:type\s)?\{[^}]*\} from '\s*';/g, '')
+            .trim() !== '',
+      ),
+    );
+  });
+
   test('no exception is left over', () => {
     const leftOver = IMPORT_EXCEPTIONS.filter(({ file }) => !sources.has(file)).map(({ file }) => file);
     none(leftOver);
