@@ -22,6 +22,8 @@ export interface AwsCredentials {
 
 /** Credentials nearer to their end than this are replaced before use; the SDK's own figure for all its providers. */
 const RENEW_BEFORE_MS: Millis = 300_000;
+/** Guessed: sources that only have credentials near their end (some processes do) are not asked more often than this. */
+const ASK_AGAIN_AFTER: Millis = 60_000;
 /** The SDK's default, stated: off EC2 the metadata address answers nobody, and a laptop must not wait long to learn it. */
 const METADATA_TIMEOUT_MS: Millis = 1_000;
 
@@ -40,6 +42,7 @@ export class CredentialSource {
   readonly #requestHandler: RequestHandler;
   readonly #prompts: Prompts;
   #held: AwsCredentials | undefined;
+  #askedAt: Millis = 0;
   #asking: Promise<AwsCredentials> | undefined;
 
   constructor(world: World, settings: AwsSettings, requestHandler: RequestHandler, prompts: Prompts) {
@@ -56,8 +59,7 @@ export class CredentialSource {
    */
   async current(): Promise<AwsCredentials> {
     const held = this.#held;
-    if (held !== undefined && (held.expiration === undefined || this.#isFarFromExpiry(held.expiration))) return held;
-    return this.#ask();
+    return held === undefined || this.#shouldReplace(held) ? this.#ask() : held;
   }
 
   /**
@@ -80,7 +82,8 @@ export class CredentialSource {
     const features = Object.keys(this.#held?.$source ?? {});
     const has = (part: string) => features.some((feature) => feature.includes(part));
     const profile = `profile ${this.#settings.profile ?? 'default'}`;
-    if (has('IMDS')) return 'instance metadata';
+    // The SDK puts its mark on every source but this one.
+    if (features.length === 0) return 'instance metadata';
     if (has('HTTP')) return 'container';
     if (has('SOURCE_PROFILE'))
       return `${profile}, role ${this.#settings.profileKeys.role_arn?.split('/').at(-1) ?? '?'}`;
@@ -92,8 +95,11 @@ export class CredentialSource {
     return 'environment';
   }
 
-  #isFarFromExpiry(expiration: Date): boolean {
-    return expiration.getTime() - this.#world.clock.wall() > RENEW_BEFORE_MS;
+  #shouldReplace({ expiration }: AwsCredentials): boolean {
+    if (expiration === undefined) return false;
+    const left = expiration.getTime() - this.#world.clock.wall();
+    if (left > RENEW_BEFORE_MS) return false;
+    return left <= 0 || this.#world.clock.now() - this.#askedAt >= ASK_AGAIN_AFTER;
   }
 
   /** One question at a time: two callers must not ask a person for two MFA codes. */
@@ -101,6 +107,7 @@ export class CredentialSource {
     this.#asking ??= this.#resolve()
       .then((credentials) => {
         this.#held = credentials;
+        this.#askedAt = this.#world.clock.now();
         return credentials;
       })
       .finally(() => {

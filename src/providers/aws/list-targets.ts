@@ -46,7 +46,11 @@ export async function listTargets(
   );
   const machines = joinMachines(instances, nodes);
   const databases = inventory === undefined ? [] : databasesOf(inventory);
-  if (denials.length > 0 && machines.length === 0 && databases.length === 0) throw denials[0]!;
+  const wanted = [...(query.kind === 'database' ? [] : machines), ...databases];
+  if (wanted.length === 0) {
+    const reason = inventory !== undefined && query.kind === 'database' ? inventory.denials[0] : denials[0];
+    if (reason !== undefined) throw reason;
+  }
   for (const denial of denials) log.warn(`the list is not complete: ${denial.message}`);
 
   const networkIds = [...new Set(databases.flatMap(({ target }) => target.networkId ?? []))];
