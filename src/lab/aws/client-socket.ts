@@ -103,6 +103,8 @@ export class ClientSocket {
     if (code === ABRUPT) {
       this.#writer.flush();
       this.#reader.stop();
+      // Soon is when all is written, which a peer that does not read can put off.
+      this.#limitClosing();
       this.#destroySoon();
     } else {
       this.#startClosing(code, reason);
@@ -142,6 +144,11 @@ export class ClientSocket {
     this.#writer.flush();
     this.#hasSentClose = true;
     this.#socket.resume();
+    this.#limitClosing();
+  }
+
+  #limitClosing(): void {
+    this.#closing?.cancel();
     this.#closing = this.#clock.after(CLOSE_LIMIT, () => this.#socket.destroy(), { background: true });
   }
 

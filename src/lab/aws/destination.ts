@@ -36,6 +36,8 @@ export function printDestination(query: DestinationQuery): string {
   return `${query.host ?? 'localhost'}:${query.port}`;
 }
 
+const isPort = (port: number) => Number.isInteger(port) && port > 0 && port < 65_536;
+
 /**
  * Connects, without a time limit but the system's. Exactly one of the two is called, in a later turn, unless aborted before.
  *
@@ -47,11 +49,11 @@ export function dialDestination(
   connected: (socket: Socket) => void,
   failed: (reason: string) => void,
 ): Dial {
-  if (destination.kind !== 'address') {
+  if (destination.kind !== 'address' || !isPort(destination.port)) {
     const [delay, reason] =
       destination.kind === 'silent'
         ? [SYSTEM_CONNECT_LIMIT, 'connection timed out']
-        : [0, destination.kind === 'refused' ? 'connection refused' : 'no such host'];
+        : [0, destination.kind === 'unknown-name' ? 'no such host' : 'connection refused'];
     const timer = clock.after(delay, () => failed(reason));
     return { abort: () => timer.cancel() };
   }

@@ -186,6 +186,7 @@ class MessageGateway implements Gateway {
       verdict = { accepted: false, status: 500, message: 'the upgrade could not be judged' };
     }
     socket.off('error', onError);
+    if (socket.destroyed) return;
     if (!verdict.accepted) {
       refuseUpgrade(socket, verdict.status, verdict.message);
       return;

@@ -92,7 +92,8 @@ export class MuxPort implements Port, Disposable {
   fill(): void {
     while (this.#ring.length > 0 && this.#mux.output.byteCount < PIPE_CAPACITY) {
       const stream = this.#ring.shift()!;
-      const { socket } = stream;
+      // After FIN nothing may follow; the socket of a stream that is over may still have something to read.
+      const socket = this.#streams.has(stream.id) ? stream.socket : undefined;
       const bytes: Buffer | null = socket?.read(Math.min(socket.readableLength, TARGET_READ) || undefined) ?? null;
       if (bytes === null) {
         stream.isInRing = false;

@@ -203,6 +203,40 @@ test('a target that closes its writing half is closed whole, after its output; l
   assert.deepEqual(lab.gateway.violations(), []);
 });
 
+test('after FIN of the client nothing of the stream follows the FIN of the agent, however much the target says', async (t) => {
+  const port = await tcpTarget(t, (socket) => {
+    const say = () => {
+      while (!socket.destroyed && socket.writable && socket.write(Buffer.alloc(16_384, 'x')));
+    };
+    socket.on('drain', say);
+    socket.resume();
+    say();
+  });
+  const lab = await gatewayLab(t, { target: port, faults: { pacing: false } });
+  const grant = lab.start();
+  const peer = new SsmPeer();
+  await peer.connect(grant.streamUrl, grant.tokenValue);
+  await peer.handshake();
+  peer.openStream(3);
+  await peer.until(() => (peer.streams.get(3)?.data.length ?? 0) > 100_000);
+  peer.input(1, smux('fin', 3));
+  await peer.until(() => peer.streams.get(3)?.isFinished === true);
+  const { length } = peer.streams.get(3)!.data;
+  peer.openStream(5);
+  await peer.until(() => (peer.streams.get(5)?.data.length ?? 0) > 100_000);
+  assert.equal(peer.streams.get(3)?.data.length, length);
+});
+
+test('an impossible port is a refused port', async (t) => {
+  const lab = await gatewayLab(t);
+  const grant = lab.start({ portNumber: 'eighty' });
+  const peer = new SsmPeer();
+  await peer.connect(grant.streamUrl, grant.tokenValue);
+  await peer.handshake();
+  peer.openStream(3);
+  await peer.until(() => peer.streams.get(3)?.isFinished === true);
+});
+
 test('a target that does not read stops acknowledges for everybody, until it reads', async (t) => {
   let resume = () => {};
   let received = 0;

@@ -46,8 +46,11 @@ export class InputAudit {
       complain('acknowledges what was never sent');
       return;
     }
-    const content: unknown = JSON.parse(message.payload.toString());
-    const fields = typeof content === 'object' && content !== null ? (content as Record<string, unknown>) : {};
+    const fields = jsonFields(message.payload);
+    if (fields === undefined) {
+      complain('is not a JSON object');
+      return;
+    }
     if (fields.AcknowledgedMessageType !== 'output_stream_data') {
       complain(`names the type ${JSON.stringify(fields.AcknowledgedMessageType)}`);
     }
@@ -76,5 +79,14 @@ export class InputAudit {
       if (old >= expected || this.#digests.size <= REMEMBERED_NUMBERS) break;
       this.#digests.delete(old);
     }
+  }
+}
+
+function jsonFields(payload: Buffer): Record<string, unknown> | undefined {
+  try {
+    const content: unknown = JSON.parse(payload.toString());
+    return typeof content === 'object' && content !== null ? (content as Record<string, unknown>) : undefined;
+  } catch {
+    return undefined;
   }
 }

@@ -290,6 +290,11 @@ for (const [what, frames, expected] of [
     /output 7 acknowledges what was never sent/,
   ],
   [
+    'an acknowledge that is no JSON',
+    [encode('acknowledge', 0, 3, 0, Buffer.from('{"AcknowledgedMessageSequenceNumber":0'))],
+    /an acknowledge that is not JSON/,
+  ],
+  [
     'an acknowledge with a number of its own',
     [encode('acknowledge', 5, 3, 0, Buffer.from('{"AcknowledgedMessageSequenceNumber":0}'))],
     /acknowledge of output 0 has number 5/,
