@@ -5,7 +5,7 @@ import { systemWorld } from '../../src/runtime/world.ts';
 import { WorkloadServer } from '../support/workload-server.ts';
 
 const workload = await WorkloadServer.start();
-const lab = await startLab(systemWorld(), { databases: { prod: workload.address, orders: workload.address } });
+const lab = await startLab(systemWorld(), { databases: { orders: workload.address } });
 const key = lab.profiles.default!;
 process.on('message', (message: { faults?: unknown; status?: true }) => {
   if (message.faults !== undefined) lab.faults.set(faultPatchSchema.parse(message.faults));
@@ -22,7 +22,7 @@ process.send?.({
   region: lab.inventory.region,
   accessKeyId: key.accessKeyId,
   secretAccessKey: key.secretAccessKey.reveal(),
-  host: lab.inventory.databases.find(({ id }) => id === 'prod')?.host,
+  host: lab.inventory.databases.find(({ id }) => id === 'orders')?.host,
   target: workload.address,
   env: lab.env(),
 });

@@ -1,13 +1,18 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import type { RemoteEndpoint } from '../../src/domain/endpoint.ts';
+import type { TicketSource } from '../../src/domain/ticket.ts';
 import type { FaultPatch } from '../../src/lab/aws/faults.ts';
 import { systemWorld } from '../../src/runtime/world.ts';
 import { openTunnel, type TunnelOptions } from '../../src/transport/dialers.ts';
 import type { Tunnel } from '../../src/transport/tunnel.ts';
 import { labTickets } from '../support/lab-tickets.ts';
 
-const BASTION_ID = 'i-0a1b2c3d4e5f60001';
+export const BASTION_ID = 'i-0a1b2c3d4e5f60001';
+
+/** The workload server stands behind the name of the database `orders`; `prod` is the lab's own. */
+export const WORKLOAD_PORT = 5432;
 
 interface Greeting {
   readonly url: string;
@@ -55,14 +60,24 @@ export class LabProcess implements AsyncDisposable {
     return ((await answer) as [LabReport])[0];
   }
 
+  /** What a session to the workload server needs. */
+  tickets(): { readonly source: TicketSource; readonly to: RemoteEndpoint } {
+    const { url, region, accessKeyId, secretAccessKey, host } = this.greeting;
+    return {
+      source: labTickets({ endpoint: url, region, credentials: { accessKeyId, secretAccessKey } }, BASTION_ID),
+      to: { host, port: WORKLOAD_PORT },
+    };
+  }
+
   /** A tunnel to the workload server, through Session Manager. */
   openTunnel(options: Partial<TunnelOptions> = {}): Promise<Tunnel> {
-    const { url, region, accessKeyId, secretAccessKey, host } = this.greeting;
+    const { source, to } = this.tickets();
+    const network = { agentFor: () => undefined, ca: undefined };
     return openTunnel(
       systemWorld(),
-      labTickets({ endpoint: url, region, credentials: { accessKeyId, secretAccessKey } }, BASTION_ID),
-      { host, port: 3306 },
-      { network: { agentFor: () => undefined, ca: undefined }, onEvent: () => {}, ...options },
+      source,
+      to,
+      { network, onEvent: () => {}, ...options },
       new AbortController().signal,
     );
   }
