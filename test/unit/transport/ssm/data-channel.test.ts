@@ -187,6 +187,18 @@ test('a repeated message is taken where the kept one waited, once', () => {
   assert.deepEqual(bench.delivered, ['a', 'b']);
 });
 
+test('a repeated message takes the place of the kept one, which is forgotten', () => {
+  const bench = new Bench();
+  bench.receive(outputMessage(1, 'b'));
+  bench.room = 1;
+  bench.receive(outputMessage(0, 'a'));
+  bench.room = 9;
+  bench.receive(outputMessage(1, 'b'));
+  assert.deepEqual(bench.delivered, ['a', 'b']);
+  bench.receive(outputMessage(3, 'd'));
+  assert.equal(bench.channel.stats().largestReorderBytes, 1, 'only one is kept');
+});
+
 test('data is numbered from 0, control messages in the same series', () => {
   const bench = new Bench();
   assert.equal(bench.channel.sendControl(6, Buffer.from('{}'), bench.now, bench.sent.transmit), 0);

@@ -102,7 +102,9 @@ test('every alignment of source and target, lengths 1 to 40, after frames of odd
     }
   }
   batch.flush();
-  assert.deepEqual(binaryMessages(wire.bytes), expected);
+  const messages = binaryMessages(wire.bytes);
+  assert.equal(messages.length, expected.length);
+  for (const [index, message] of messages.entries()) assert.ok(message.equals(expected[index]!), `message ${index}`);
 });
 
 test('the source may be used again at once', () => {
