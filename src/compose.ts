@@ -18,6 +18,8 @@ export async function composeProvider(world: World, selection: CloudSelection, p
 /** What opening tunnels needs. Disposing it closes journal and connections; tunnels are disposed before it. */
 export interface App extends BrokerContext, AsyncDisposable {
   readonly peers: PeerWatch;
+  /** Where the journal of this app is. */
+  readonly journalPath: string;
 }
 
 /**
@@ -41,6 +43,7 @@ export async function composeApp(world: World, selection: CloudSelection, prompt
       world,
       provider,
       journal,
+      journalPath: journal.path,
       ledger: new SessionLedger(world),
       peers: new PeerWatch(world),
       connect: connectBy(world, network),

@@ -58,9 +58,14 @@ export class Interruption implements Disposable {
     return this.#first?.exitCode;
   }
 
-  /** From now on a signal drains this instead of aborting. */
-  drainFirst(drainable: Drainable): void {
+  /** From now on, until the result is disposed, a signal drains this instead of aborting. */
+  drainFirst(drainable: Drainable): Disposable {
     this.#drainable = drainable;
+    return {
+      [Symbol.dispose]: () => {
+        if (this.#drainable === drainable) this.#drainable = undefined;
+      },
+    };
   }
 
   /** Ends the command as a signal would, for another reason (a defect, a closed stdout). */

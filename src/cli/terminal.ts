@@ -75,7 +75,7 @@ export class Terminal {
   progress(text: string): void {
     const { stderr, isQuiet } = this.#options;
     if (!this.isWatched || isQuiet || this.#isMidLine) return;
-    stderr.write(`${CLEAR_LINE}${this.paint('dim', text.slice(0, (stderr.columns ?? 80) - 1))}`);
+    stderr.write(`${CLEAR_LINE}${this.paint('dim', text.slice(0, (stderr.columns || 80) - 1))}`);
     this.#hasProgress = true;
   }
 

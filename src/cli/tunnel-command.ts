@@ -57,7 +57,7 @@ export abstract class TunnelCommand extends BaseCommand {
     this.signal.throwIfAborted();
     screen.opening();
     await using forward = await openPlanned(app, plan, request, { isProbed, onEvent: screen.onEvent });
-    this.interruption.drainFirst({
+    using _ending = this.interruption.drainFirst({
       drain: () => forward.drain('interrupted'),
       cut: () => forward.cut('interrupted'),
     });

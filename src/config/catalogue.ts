@@ -35,6 +35,8 @@ export interface Catalogue {
   readonly unused: readonly string[];
 }
 
+export const NO_CATALOGUE: Catalogue = { files: [], defaults: {}, targets: new Map(), unused: [] };
+
 /** An entry of one file with its place, before names are looked up in each other. */
 export interface PlacedEntry {
   readonly entry: TargetEntry;

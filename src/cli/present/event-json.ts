@@ -38,7 +38,7 @@ export function eventJson(event: ForwardEvent, place: Place, wall: Millis): Even
       };
     }
     case 'expiring':
-      return { event: 'expiring', at, leftMs: event.left, because: event.because };
+      return { event: 'expiring', at, leftMs: Math.round(event.left), because: event.because };
     case 'draining':
       return { event: 'draining', at, clients: event.clients, because: event.because };
     case 'tunnel':
@@ -51,7 +51,7 @@ export function closedJson(report: ForwardReport, wall: Millis): EventJson {
     event: 'closed',
     at: isoTime(wall),
     reason: report.reason,
-    durationMs: report.duration,
+    durationMs: Math.round(report.duration),
     connections: report.connections,
     bytesUp: report.bytesUp,
     bytesDown: report.bytesDown,
@@ -90,7 +90,7 @@ function readyJson(event: ReadyEvent, place: Place, at: string): EventJson {
 function tunnelEventJson(event: TunnelEvent, at: string): EventJson {
   switch (event.type) {
     case 'phase':
-      return { event: 'phase', at, phase: event.phase, durationMs: event.duration };
+      return { event: 'phase', at, phase: event.phase, durationMs: Math.round(event.duration * 10) / 10 };
     case 'session-started':
       return { event: 'session', at, sessionId: event.sessionId, change: 'started' };
     case 'session-ended':
@@ -106,7 +106,13 @@ function tunnelEventJson(event: TunnelEvent, at: string): EventJson {
     case 'reconnecting':
       return { event: 'reconnecting', at, sessionId: event.sessionId, reason: event.reason, attempt: event.attempt };
     case 'renewed':
-      return { event: 'renewed', at, sessionId: event.sessionId, how: event.how, downtimeMs: event.downtime };
+      return {
+        event: 'renewed',
+        at,
+        sessionId: event.sessionId,
+        how: event.how,
+        downtimeMs: Math.round(event.downtime),
+      };
     case 'stream-reset':
       return { event: 'stream-reset', at, sessionId: event.sessionId, error: errorJson(event.error) };
     case 'warning':
