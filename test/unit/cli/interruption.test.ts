@@ -58,6 +58,14 @@ suite('signals', () => {
     assert.equal(interruption.exitCode, 143);
   });
 
+  test('after the forward is over a signal aborts again', () => {
+    const { interruption, calls, drainable, send } = start();
+    interruption.drainFirst(drainable)[Symbol.dispose]();
+    send('SIGINT');
+    assert.deepEqual(calls, []);
+    assert.equal(interruption.signal.aborted, true);
+  });
+
   test('a defect cuts, and is no signal', () => {
     const { interruption, calls, drainable } = start();
     interruption.drainFirst(drainable);
