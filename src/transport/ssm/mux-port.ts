@@ -114,8 +114,9 @@ export class MuxPort implements PortCarrier {
         if (error) this.#owner.streamReset(error);
       }
       if (!this.#mux.isStalled || this.#mux.heldBytes >= MAX_HELD_WITH_SIPS) return;
-      this.#isSipping = true;
       this.#owner.resume();
+      // Only now: resuming ends a batch of its own, which must not end the sip before anything was read.
+      this.#isSipping = true;
     });
   }
 }

@@ -23,6 +23,8 @@ class Bench {
       resume: () => {
         this.isPaused = false;
         this.said.push('read');
+        // As DataLink does: what waited is delivered, and that is a batch of its own.
+        this.port.batchEnd(0);
       },
       stalled: (heldByteCount) => {
         assert.ok(heldByteCount >= MAX_HELD_PER_STREAM);
