@@ -11,7 +11,7 @@ const TAG_BYTES = 16;
 
 /**
  * GenerateDataKey and Decrypt. A ciphertext opens only with the same encryption context, as the session handshake relies on
- * (docs/protocol/ssm.md, "KMS encryption"). The master key lives as long as the lab.
+ * (docs/protocol/ssm.md, "Encryption"). The master key lives as long as the lab.
  */
 export class LabKms {
   readonly #context: ApiContext;
