@@ -33,7 +33,12 @@ const entry = (kind: ErrorKind, exitCode: number, retryable: boolean, about: str
 export const ERROR_CATALOGUE = {
   CT_INTERNAL: entry('internal', 1, false, 'A defect in cloudtun. Please report it with the output of `-v`.'),
   CT_USAGE: entry('usage', 2, false, 'A flag or argument is missing, unknown or malformed. `--help` shows examples.'),
-  CT_CONFIG: entry('config', 2, false, 'cloudtun.yaml does not fit its schema. The message has file, line and column.'),
+  CT_CONFIG: entry(
+    'config',
+    2,
+    false,
+    'A setting cannot be used. For cloudtun.yaml the message has file, line and column; for a variable or profile, its name.',
+  ),
   CT_NODE_TOO_OLD: entry('usage', 2, false, 'cloudtun needs a newer Node.js than the one that started it.'),
   CT_NO_REGION: entry('config', 2, false, 'No AWS region is known. Set one by flag, environment or profile.'),
   CT_NO_PROFILE: entry('config', 2, false, 'The named AWS profile does not exist in the shared configuration files.'),

@@ -34,6 +34,7 @@ export async function awsProvider(world: World, selection: CloudSelection, promp
     id: 'aws',
     label: settings.label,
     profile: settings.profile,
+    endpoint: settings.endpoint('ssm'),
     get region() {
       return api.region;
     },

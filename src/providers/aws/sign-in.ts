@@ -6,6 +6,7 @@ import type { LoginReport, SignIn } from '../provider.ts';
 import type { AwsApi } from './aws-api.ts';
 import { awsErrorName } from './aws-errors.ts';
 import type { SsoSettings } from './aws-settings.ts';
+import { loginCommand } from './credentials.ts';
 import { type SsoToken, ssoCachePath, writeSsoToken } from './sso-cache.ts';
 
 const DEVICE_CODE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code';
@@ -71,9 +72,9 @@ function noIdentityCenter(profile: string | undefined): CloudtunError {
   );
 }
 
-function failed(why: string, cause?: unknown): CloudtunError {
+function failed(api: AwsApi, why: string, cause?: unknown): CloudtunError {
   return new CloudtunError('CT_LOGIN_FAILED', `the sign-in ${why}`, {
-    hint: 'start again: cloudtun login',
+    hint: `start again: ${loginCommand(api.settings)}`,
     ...(cause === undefined ? {} : { cause }),
   });
 }
@@ -93,7 +94,8 @@ async function register(world: World, api: AwsApi, sso: SsoSettings, signal: Abo
       options,
     ),
   );
-  if (!answer.clientId || !answer.clientSecret) throw failed('could not start: Identity Center gave no registration');
+  if (!answer.clientId || !answer.clientSecret)
+    throw failed(api, 'could not start: Identity Center gave no registration');
   const expiresAt = (answer.clientSecretExpiresAt ?? 0) * 1_000 || world.clock.wall();
   return { clientId: answer.clientId, clientSecret: answer.clientSecret, expiresAt };
 }
@@ -109,7 +111,8 @@ async function startDevice(
     client.send(new sdk.StartDeviceAuthorizationCommand({ clientId, clientSecret, startUrl: sso.startUrl }), options),
   );
   const url = answer.verificationUriComplete ?? answer.verificationUri;
-  if (!answer.deviceCode || !answer.userCode || !url) throw failed('could not start: Identity Center gave no code');
+  if (!answer.deviceCode || !answer.userCode || !url)
+    throw failed(api, 'could not start: Identity Center gave no code');
   return {
     deviceCode: answer.deviceCode,
     shown: { url, userCode: answer.userCode, expiresInMs: (answer.expiresIn ?? 600) * 1_000 },
@@ -143,7 +146,7 @@ async function waitForToken(
           options,
         ),
       );
-      if (!answer.accessToken) throw failed('gave no token');
+      if (!answer.accessToken) throw failed(api, 'gave no token');
       return {
         startUrl: sso.startUrl,
         region: sso.region,
@@ -162,13 +165,13 @@ async function waitForToken(
           interval += SLOW_DOWN_BY;
           continue;
         case 'ExpiredTokenException':
-          throw failed('was not finished in time', error);
+          throw failed(api, 'was not finished in time', error);
         case 'AccessDeniedException':
-          throw failed('was refused', error);
+          throw failed(api, 'was refused', error);
         default:
           throw error;
       }
     }
   }
-  throw failed('was not finished in time');
+  throw failed(api, 'was not finished in time');
 }
