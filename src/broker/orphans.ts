@@ -1,6 +1,7 @@
 import type { AuditSink } from '../domain/audit-sink.ts';
 import { asCloudtunError, type CloudtunError } from '../domain/errors.ts';
 import type { Provider } from '../providers/provider.ts';
+import { isLoopbackAddress } from '../runtime/loopback.ts';
 import { isSamePlace, type OrphanedSession, type SessionLedger, sessionPlace } from './session-ledger.ts';
 
 /** What became of a session whose process was killed. */
@@ -24,9 +25,14 @@ export async function endOrphans(
 ): Promise<readonly OrphanReport[]> {
   const { ledger, provider } = context;
   const place = sessionPlace(provider);
-  const orphans = ledger.orphans().slice(0, LIMIT);
+  const orphans = ledger.orphans().filter((session) => {
+    // A lab keeps sessions in its memory alone and is at another port the next time: nothing is left to end.
+    const isOfAnotherLab = isLoopbackUrl(session.place.endpoint) && !isSamePlace(session.place, place);
+    if (isOfAnotherLab) ledger.forget(session);
+    return !isOfAnotherLab;
+  });
   return Promise.all(
-    orphans.map(async (session): Promise<OrphanReport> => {
+    orphans.slice(0, LIMIT).map(async (session): Promise<OrphanReport> => {
       if (!isSamePlace(session.place, place)) return { outcome: 'elsewhere', session };
       try {
         await provider.gatekeeper.endSession(session.id, signal);
@@ -54,4 +60,10 @@ function recordEnd(journal: AuditSink, session: OrphanedSession): void {
   } catch {
     // Whoever opens a tunnel next is told by the opening record, which must be written.
   }
+}
+
+function isLoopbackUrl(endpoint: string | undefined): boolean {
+  if (endpoint === undefined || !URL.canParse(endpoint)) return false;
+  const host = new URL(endpoint).hostname.replace(/^\[|\]$/g, '');
+  return host === 'localhost' || isLoopbackAddress(host);
 }

@@ -1,9 +1,10 @@
 import { createServer, isIPv6, type Server, type Socket } from 'node:net';
 import { formatEndpoint, type LocalEndpoint } from '../domain/endpoint.ts';
-import { CloudtunError, systemCode } from '../domain/errors.ts';
+import { systemCode } from '../domain/errors.ts';
 import { bindAddresses, isLoopbackAddress } from '../runtime/loopback.ts';
-import { describePortHolder, findPortHolder, type PortHolder } from '../runtime/port-holder.ts';
+import { findPortHolder } from '../runtime/port-holder.ts';
 import type { World } from '../runtime/world.ts';
+import { bindError, type FindPortHolder } from './bind-error.ts';
 
 /** TCP keep-alive on local connections, below common middlebox limits (spec section 5.6). */
 const KEEP_ALIVE_DELAY = 25_000;
@@ -23,9 +24,6 @@ export interface ListenerOptions {
 export interface Listener extends AsyncDisposable {
   readonly local: readonly LocalEndpoint[];
 }
-
-/** For tests: who holds a port. */
-export type FindPortHolder = (address: string, port: number) => Promise<PortHolder | undefined>;
 
 /**
  * Binds one port on every address of a rule.
@@ -111,38 +109,4 @@ async function closeAll(servers: readonly Server[]): Promise<void> {
   // `close` calls back only after the last accepted connection is gone, which is not for us to wait for: the port itself is free
   // as soon as the call returns.
   for (const server of servers) server.close();
-}
-
-async function bindError(error: unknown, at: LocalEndpoint, findHolder: FindPortHolder): Promise<CloudtunError> {
-  const where = formatEndpoint(at);
-  switch (systemCode(error)) {
-    case 'EADDRINUSE': {
-      const holder = await findHolder(at.host, at.port).catch(() => undefined);
-      const by = holder ? `held by ${describePortHolder(holder)}` : 'in use by another process';
-      return new CloudtunError('CT_PORT_BUSY', `${where} is ${by}`, {
-        hint: 'choose another local port, or 0 to be given a free one',
-        cause: error,
-      });
-    }
-    case 'EACCES':
-    case 'EPERM':
-      return new CloudtunError('CT_BIND', `${where} may not be bound by this user`, {
-        hint:
-          at.port > 0 && at.port < 1024
-            ? 'ports below 1024 belong to the administrator; choose a local port from 1024 on'
-            : 'the system forbids it; choose another address or port',
-        cause: error,
-      });
-    case 'EADDRNOTAVAIL':
-    case 'EAFNOSUPPORT':
-    case 'EINVAL':
-      return new CloudtunError('CT_BIND', `${at.host} is not an address of this machine`, {
-        hint: 'bind 127.0.0.1, or an address that a network interface of this machine has',
-        cause: error,
-      });
-    default:
-      return new CloudtunError('CT_BIND', `${where} cannot be bound (${systemCode(error) ?? 'unknown error'})`, {
-        cause: error,
-      });
-  }
 }

@@ -156,7 +156,9 @@ test('orphans are ended where this run looks, named where it does not, kept wher
   const dead = of({ pid: DEAD_PID, startTicks: 1 });
   dead.add(session('alice-1', '2026-11-22T08:00:00.000Z'));
   dead.add({ ...session('alice-2', '2026-11-22T08:01:00.000Z'), place: { ...PLACE, region: 'eu-west-1' } });
-  dead.add({ ...session('alice-3', '2026-11-22T08:02:00.000Z'), place: { ...PLACE, endpoint: 'http://127.0.0.1:1' } });
+  dead.add({ ...session('alice-3', '2026-11-22T08:02:00.000Z'), place: { ...PLACE, endpoint: 'https://vpce-1' } });
+  dead.add({ ...session('alice-4', '2026-11-22T08:03:00.000Z'), place: { ...PLACE, endpoint: 'http://127.0.0.1:1' } });
+  assert.equal(of().orphans().length, 4);
   const ledger = of();
   const provider = new FakeProvider();
   const records: unknown[] = [];

@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { CloudtunError } from '../../../src/domain/errors.ts';
 import { loopbackAddresses } from '../../../src/runtime/loopback.ts';
 import { findPortHolder } from '../../../src/runtime/port-holder.ts';
+import { bindError } from '../../../src/transport/bind-error.ts';
 import { openListener } from '../../../src/transport/listener.ts';
 import { manualWorld, turn } from '../../support/manual-world.ts';
 
@@ -128,4 +129,21 @@ test('after disposing, connections are refused and those that were accepted live
   assert.equal(String(data), 'hello');
   client.destroy();
   accepted[0]!.destroy();
+});
+
+test('every reason of the system has its words, and a low port its hint', async () => {
+  const reason = async (code: string, port = 13_306) => {
+    const cause = Object.assign(new Error(`listen ${code}`), { code });
+    const error = await bindError(cause, { host: '127.0.0.1', port }, async () => ({ uid: 0 }));
+    assert.equal(error.cause, cause);
+    return `${error.code}: ${error.message} | ${error.hints.join(' ')}`;
+  };
+  assert.match(await reason('EADDRINUSE'), /^CT_PORT_BUSY: 127\.0\.0\.1:13306 is held by a process of uid 0 \| choose/);
+  assert.match(
+    await reason('EACCES', 80),
+    /^CT_BIND: 127\.0\.0\.1:80 may not be bound by this user \| ports below 1024/,
+  );
+  assert.match(await reason('EACCES', 8080), /^CT_BIND: .* \| the system forbids it/);
+  assert.match(await reason('EADDRNOTAVAIL'), /^CT_BIND: 127\.0\.0\.1 is not an address of this machine/);
+  assert.match(await reason('EMFILE'), /^CT_BIND: 127\.0\.0\.1:13306 cannot be bound \(EMFILE\)/);
 });
