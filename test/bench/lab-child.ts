@@ -1,11 +1,15 @@
-/** A lab and a workload server in a process of their own, so that the bench measures cloudtun and not its peer. */
+/**
+ * A lab and a workload server in a process of their own, so that the bench measures cloudtun and not its peer. With the argument
+ * `practice` the lab's own databases stand behind all their names, and the workload server behind none.
+ */
 import { faultPatchSchema } from '../../src/lab/aws/faults.ts';
 import { startLab } from '../../src/lab/lab.ts';
 import { systemWorld } from '../../src/runtime/world.ts';
 import { WorkloadServer } from '../support/workload-server.ts';
 
 const workload = await WorkloadServer.start();
-const lab = await startLab(systemWorld(), { databases: { orders: workload.address } });
+const isPractice = process.argv[2] === 'practice';
+const lab = await startLab(systemWorld(), isPractice ? {} : { databases: { orders: workload.address } });
 const key = lab.profiles.default!;
 process.on('message', (message: { faults?: unknown; status?: true }) => {
   if (message.faults !== undefined) lab.faults.set(faultPatchSchema.parse(message.faults));
@@ -13,10 +17,14 @@ process.on('message', (message: { faults?: unknown; status?: true }) => {
   process.send?.({
     counters: lab.gateway.counters(),
     violations: lab.gateway.violations(),
+    sessions: lab.gateway.openSessions().map(({ sessionId }) => sessionId),
     cpuMs: (usage.user + usage.system) / 1000,
   });
 });
-process.on('disconnect', () => process.exit());
+process.on('disconnect', async () => {
+  await lab[Symbol.asyncDispose]();
+  process.exit();
+});
 process.send?.({
   url: lab.url,
   region: lab.inventory.region,

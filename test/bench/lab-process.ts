@@ -27,6 +27,8 @@ interface Greeting {
 export interface LabReport {
   readonly counters: Readonly<Record<string, number>>;
   readonly violations: readonly string[];
+  /** Sessions that nobody ended yet. */
+  readonly sessions: readonly string[];
   readonly cpuMs: number;
 }
 
@@ -40,8 +42,9 @@ export class LabProcess implements AsyncDisposable {
     this.greeting = greeting;
   }
 
-  static async start(): Promise<LabProcess> {
-    const child = fork(fileURLToPath(new URL('./lab-child.ts', import.meta.url)));
+  /** `workload`: the workload server stands behind the name of the database `orders`; `practice`: the lab as users have it. */
+  static async start(kind: 'workload' | 'practice' = 'workload'): Promise<LabProcess> {
+    const child = fork(fileURLToPath(new URL('./lab-child.ts', import.meta.url)), [kind]);
     const [greeting] = (await once(child, 'message')) as [Greeting];
     return new LabProcess(child, greeting);
   }

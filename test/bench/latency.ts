@@ -21,7 +21,8 @@ async function connected(port: number): Promise<Socket> {
   return socket;
 }
 
-async function echoTimes(port: number, count: number): Promise<number[]> {
+/** Milliseconds of each of `count` one-byte round trips on one connection. */
+export async function echoTimes(port: number, count: number): Promise<number[]> {
   const socket = await connected(port);
   socket.write('ECHO\n');
   const byte = Buffer.from('x');
@@ -36,7 +37,8 @@ async function echoTimes(port: number, count: number): Promise<number[]> {
   return times;
 }
 
-async function openEchoClose(port: number, count: number): Promise<number> {
+/** Connections a second, one after another, each for one byte. */
+export async function openEchoClose(port: number, count: number): Promise<number> {
   const began = performance.now();
   for (let index = 0; index < count; index++) {
     const socket = await connected(port);
