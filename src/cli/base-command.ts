@@ -92,6 +92,11 @@ export abstract class BaseCommand extends Command {
     this.terminal.result(JSON.stringify(json, undefined, 2));
   }
 
+  /** Ends with the exit code of the signal that ended it, if one did. For a command that ends in order when it is told to. */
+  protected endAsTold(): void {
+    process.exitCode ??= this.interruption.exitCode;
+  }
+
   #interruptedBy(thrown: unknown): number | undefined {
     if (thrown instanceof Interrupted) return thrown.exitCode;
     const isConsequence = thrown instanceof CloudtunError && thrown.code === 'CT_INTERRUPTED';

@@ -3,7 +3,7 @@ import { dirname, join, relative } from 'node:path';
 import { CloudtunError, systemCode } from '../domain/errors.ts';
 import type { World } from '../runtime/world.ts';
 import { type Catalogue, completeTargets } from './catalogue.ts';
-import { type ParsedFile, parseCatalogue } from './parse.ts';
+import type { ParsedFile } from './parse.ts';
 
 /** The project's file, in the working directory or above it. */
 export const PROJECT_FILE = 'cloudtun.yaml';
@@ -57,6 +57,8 @@ async function readCatalogue(path: string, cwd: string): Promise<FoundFile | und
   if (text.length > MAX_FILE_BYTES) {
     throw new CloudtunError('CT_CONFIG', `${label} has ${text.length} characters; at most ${MAX_FILE_BYTES} are read`);
   }
+  // Parser and schema cost 10 MB that a tunnel would keep for hours: only where there is a file to read.
+  const { parseCatalogue } = await import('./parse.ts');
   return { path, parsed: parseCatalogue(text, label) };
 }
 

@@ -33,7 +33,7 @@ export default class LabUp extends BaseCommand {
     if (flags.foreground) {
       const onReady = (_lab: unknown, state: LabState) => this.#announce(state, true);
       await runLab(this.world, { signal: this.signal, onReady });
-      if (this.interruption.exitCode !== undefined) process.exitCode = this.interruption.exitCode;
+      this.endAsTold();
       return;
     }
     this.terminal.progress('starting the lab ...');
@@ -42,13 +42,13 @@ export default class LabUp extends BaseCommand {
   }
 
   #announce(state: LabState, isNew: boolean): void {
-    const { url, startedAt, process } = state;
+    const { url, startedAt, process: owner } = state;
     if (this.jsonEnabled()) {
-      const document: LabUpJson = { url, pid: process.pid, startedAt, started: isNew };
+      const document: LabUpJson = { url, pid: owner.pid, startedAt, started: isNew };
       this.logJson(document);
       return;
     }
-    this.terminal.result(`lab ${isNew ? 'up' : 'was up'} on ${url} (pid ${process.pid})`);
+    this.terminal.result(`lab ${isNew ? 'up' : 'was up'} on ${url} (pid ${owner.pid})`);
     const isFish = usualShell(this.world.env, this.world.platform) === 'fish';
     const [user] = LAB_USERS;
     this.terminal.note(isFish ? '  cloudtun lab env | source' : '  eval "$(cloudtun lab env)"');
