@@ -88,6 +88,8 @@ export class GatewayConnection {
 }
 
 export interface ScriptedGatewayOptions {
+  /** The agent begins every session with this handshake by itself. */
+  readonly handshake?: Parameters<typeof handshakeRequest>[0];
   /** False: the agent acknowledges nothing by itself. */
   readonly acknowledges?: boolean;
 }
@@ -106,7 +108,10 @@ export class ScriptedGateway implements AsyncDisposable {
   private constructor(server: WebSocketServer, options: ScriptedGatewayOptions) {
     this.#server = server;
     server.on('connection', (socket) => {
-      this.connections.push(new GatewayConnection(socket, options.acknowledges ?? true));
+      const connection = new GatewayConnection(socket, options.acknowledges ?? true);
+      this.connections.push(connection);
+      // What follows is up to the test, which sees it fail by itself when the socket is gone.
+      if (options.handshake) void this.handshake(connection, options.handshake).catch(() => {});
     });
   }
 

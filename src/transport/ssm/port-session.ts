@@ -348,7 +348,12 @@ export class PortSession implements DataLinkHandler {
 
   /** Ends streams, tells the agent and the cloud, closes the websocket. Idempotent; resolves when the cloud knows. */
   close(error?: CloudtunError): Promise<void> {
-    this.#closing ??= this.#close(error);
+    if (this.#closing === undefined) {
+      // Set before it begins: ending the stream of basic mode comes back here, and a second flag may block the agent's reader.
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#closing = promise;
+      resolve(this.#close(error));
+    }
     return this.#closing;
   }
 
