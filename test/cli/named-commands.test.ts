@@ -25,6 +25,8 @@ const PROSE = new Set([
   'that',
   'speaks',
   'opens',
+  'events',
+  'looks',
 ]);
 
 /** Commands of oclif's plugins, which are not in our own manifest. */
@@ -43,7 +45,7 @@ interface Mention {
 
 /** What follows `cloudtun ` up to the end of the line, of the quoted text or of the half sentence. */
 function mentionsIn(file: string, text: string): Mention[] {
-  return [...text.matchAll(/\bcloudtun ((?:[a-z][\w-]*|--?[\w-]+)(?:(?!: )[^\n'"`<])*)/g)].map((match) => ({
+  return [...text.matchAll(/\bcloudtun ((?:[a-z][\w-]*|--?[\w-]+)(?:(?![:.] )[^\n'"`<])*)/g)].map((match) => ({
     file,
     text: match[1]!,
   }));

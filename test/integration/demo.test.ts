@@ -1,0 +1,34 @@
+import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
+import { suite, test } from 'node:test';
+import { runCli } from '../support/run-cli.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
+
+const PERMISSIONS = ['--permission', '--allow-fs-read=*', '--allow-fs-write=*'];
+
+suite('demo', () => {
+  test('tells the whole story without terminal, account, child process, add-on or worker, and leaves nothing', async (t) => {
+    const home = await temporaryDirectory(t);
+    const started = performance.now();
+    // Settings of the user must not change the story.
+    const env = { TMPDIR: home, CLOUDTUN_JOURNAL: '/dev/full', CLOUDTUN_TTL: 'nonsense', AWS_PROFILE: 'nobody' };
+    const { code, stdout, stderr } = await runCli(['demo'], { home, env, nodeArguments: PERMISSIONS });
+    assert.deepEqual([code, stderr], [0, '']);
+    assert.match(stdout, /^ready 127\.0\.0\.1:\d+ -> prod \(MySQL 8\.0, aws ap-northeast-1, via bastion-a, expires/m);
+    assert.match(stdout, /^id {2}name .*\n48 {2}Ana Kovac +HR +shipped +97\.25$/m);
+    assert.match(stdout, /^\d\d:\d\d:\d\d open .*user\/alice target=prod /m);
+    assert.match(stdout, /^closed after .*, 1 connection, .* down, .* up\nsessions open in the cloud now: 0$/m);
+    assert.deepEqual(
+      readdirSync(home).filter((name) => name.startsWith('cloudtun-')),
+      [],
+    );
+    assert.ok(performance.now() - started < 15_000);
+  });
+
+  test('with --json is one document', async (t) => {
+    const { code, stdout } = await runCli(['demo', '--json'], { home: await temporaryDirectory(t) });
+    assert.equal(code, 0);
+    const story = JSON.parse(stdout);
+    assert.deepEqual([story.rows.length, story.connections, story.openSessions], [5, 1, 0]);
+  });
+});
