@@ -103,6 +103,8 @@ export class ScriptedGateway implements AsyncDisposable {
   readonly hand = manualWorld();
   /** What ResumeSession says: a ticket, the end of the session, or an error. */
   renewal: 'ticket' | 'over' | CloudtunError = 'ticket';
+  /** Set: StartSession fails with it. */
+  refusal: CloudtunError | undefined;
   #tokens = 0;
 
   private constructor(server: WebSocketServer, options: ScriptedGatewayOptions) {
@@ -130,6 +132,7 @@ export class ScriptedGateway implements AsyncDisposable {
       kind: 'ssm-session',
       issue: async (to) => {
         this.calls.push('issue');
+        if (this.refusal) throw this.refusal;
         return { ...this.#ticket(), to };
       },
       renew: async (ticket) => {

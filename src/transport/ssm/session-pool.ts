@@ -25,7 +25,7 @@ export class SessionPool implements Tunnel {
   /** Sessions that are over here and not yet terminated in the cloud. */
   readonly #releasing = new Set<Promise<void>>();
   /** Told when a session of basic mode is over and its place is free. */
-  readonly #waiting: (() => void)[] = [];
+  readonly #waiting = new Set<() => void>();
   #starting: Promise<PortSession> | undefined;
   #startingCount = 0;
   #closing: Promise<void> | undefined;
@@ -60,25 +60,33 @@ export class SessionPool implements Tunnel {
     for (;;) {
       signal.throwIfAborted();
       if (this.#closing) throw new CloudtunError('CT_TUNNEL_LOST', 'the tunnel is closed');
-      const session = this.#choose();
+      const mayStart = this.#sessions.size + this.#startingCount < MAX_SESSIONS;
+      const session = this.#choose(!mayStart);
       if (session) return session.carrier.open();
-      if (this.#sessions.size + this.#startingCount < MAX_SESSIONS) {
-        await this.#startShared(signal);
+      if (mayStart) {
+        try {
+          await this.#startShared(signal);
+        } catch (thrown) {
+          // Behind a slow reader is better than nowhere, when the cloud gives no further session.
+          const stalled = signal.aborted || this.#closing ? undefined : this.#choose(true);
+          if (stalled === undefined) throw thrown;
+          return stalled.carrier.open();
+        }
       } else {
         await this.#placeFree(signal);
       }
     }
   }
 
-  /** A session that takes a stream now: not stalled if possible; stalled only when no further one may be started. */
-  #choose(): PortSession | undefined {
+  /** A session that takes a stream now: not stalled if possible, stalled only where that will do. */
+  #choose(mayBeStalled: boolean): PortSession | undefined {
     let stalled: PortSession | undefined;
     for (const session of this.#sessions) {
       if (session.isOver || !session.carrier.canOpen) continue;
       if (!session.carrier.isStalled) return session;
       stalled ??= session;
     }
-    return this.#sessions.size + this.#startingCount >= MAX_SESSIONS ? stalled : undefined;
+    return mayBeStalled ? stalled : undefined;
   }
 
   /** One start serves all who wait for it; in basic mode each then finds its place taken and comes again. */
@@ -113,7 +121,7 @@ export class SessionPool implements Tunnel {
       this.#pastBytes.up += session.carrier.bytesUp;
       this.#pastBytes.down += session.carrier.bytesDown;
       this.#lastError = end.error;
-      for (const wake of this.#waiting.splice(0)) wake();
+      this.#wakeWaiting();
       const isLastOne = this.#sessions.size === 0 && this.#startingCount === 0;
       // A basic session ends with its connection; the tunnel goes on.
       if (isLastOne && end.error && !this.#closing) {
@@ -127,8 +135,16 @@ export class SessionPool implements Tunnel {
 
   async #placeFree(signal: AbortSignal): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
-    this.#waiting.push(resolve);
-    await abortable(promise, signal);
+    this.#waiting.add(resolve);
+    try {
+      await abortable(promise, signal);
+    } finally {
+      this.#waiting.delete(resolve);
+    }
+  }
+
+  #wakeWaiting(): void {
+    for (const wake of this.#waiting) wake();
   }
 
   stats(): TunnelStats {
@@ -152,7 +168,7 @@ export class SessionPool implements Tunnel {
 
   async #close(): Promise<void> {
     this.#abort.abort(new CloudtunError('CT_TUNNEL_LOST', 'the tunnel is closed'));
-    for (const wake of this.#waiting.splice(0)) wake();
+    this.#wakeWaiting();
     await Promise.allSettled([...[...this.#sessions].map((session) => session.close()), this.#starting]);
     await Promise.allSettled(this.#releasing);
     this.#closed.resolve({ reason: 'closed-by-us', ...(this.#lastError ? { error: this.#lastError } : {}) });

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { TunnelStream } from '../../../../src/domain/dialer.ts';
+import { CloudtunError } from '../../../../src/domain/errors.ts';
 import { SMUX_COMMAND, smuxFrame } from '../../../../src/transport/smux/core/frame.ts';
 import { MAX_HELD_PER_STREAM } from '../../../../src/transport/smux/mux.ts';
 import { SessionPool } from '../../../../src/transport/ssm/session-pool.ts';
@@ -54,6 +55,19 @@ test('a stalled session gets no new streams: they go to another one', async () =
   assert.equal(pool.stats().sessions, 2);
   await pool[Symbol.asyncDispose]();
   assert.equal(count(gateway, 'release'), 2);
+  await quiet(gateway);
+});
+
+test('where the cloud gives no further session, a stalled one is better than none', async () => {
+  await using gateway = await ScriptedGateway.open({ handshake: {} });
+  const pool = await open(gateway);
+  await pool.open(never);
+  flood(gateway.connections[0]!, 3, 2);
+  await until(() => gateway.eventsOf('session-stalled').length === 1, 'the stall');
+  gateway.refusal = new CloudtunError('CT_THROTTLED', 'too many sessions');
+  assert.ok(await pool.open(never));
+  assert.deepEqual([pool.stats().sessions, pool.stats().openStreams], [1, 2]);
+  await pool[Symbol.asyncDispose]();
   await quiet(gateway);
 });
 
