@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
 import { suite, test } from 'node:test';
 import { cliLab } from '../support/cli-lab.ts';
 
@@ -17,8 +17,11 @@ suite('forward', () => {
     const run = start(['forward', 'bastion-a', ':7', '-L', '0:admin.internal:80', '--bind', '127.0.0.1']);
     const [, echo] = await run.saw(/^open 127\.0\.0\.1:(\d+) -> bastion-a:7 \(aws ap-northeast-1, expires/m);
     const [, web] = await run.saw(/^open 127\.0\.0\.1:(\d+) -> admin\.internal:80 \(.*, via bastion-a, expires/m);
-    const socket = connect(Number(echo), '127.0.0.1').end('there and back');
-    assert.equal(await text(socket), 'there and back');
+    const socket = connect(Number(echo), '127.0.0.1');
+    socket.write('there and back');
+    const [answer] = await once(socket, 'data');
+    assert.equal(String(answer), 'there and back');
+    socket.destroy();
     assert.match(await page(web), /admin\.internal/);
     run.process.kill('SIGINT');
     const { code, stdout } = await run.ended;
