@@ -71,6 +71,8 @@ export function smux(command: 'syn' | 'fin' | 'psh' | 'nop', streamId: number, d
 export interface PeerStream {
   data: string;
   isFinished: boolean;
+  /** Bytes that came after FIN: there must be none. */
+  lateBytes?: number;
 }
 
 export class SsmPeer {
@@ -147,6 +149,11 @@ export class SsmPeer {
         Errors: null,
       }),
     );
+  }
+
+  /** How many input messages were sent: the next one's number. */
+  get sent(): number {
+    return this.#nextInput;
   }
 
   /** Sends the next input message and returns its number. */
@@ -238,8 +245,10 @@ export class SsmPeer {
       const length = this.#muxBytes.readUInt16LE(2);
       if (this.#muxBytes.length < 8 + length) return;
       const stream = this.streams.get(this.#muxBytes.readUInt32LE(4));
-      if (stream !== undefined && this.#muxBytes[1] === 2)
+      if (stream !== undefined && this.#muxBytes[1] === 2) {
+        if (stream.isFinished) stream.lateBytes = (stream.lateBytes ?? 0) + length;
         stream.data += this.#muxBytes.toString('latin1', 8, 8 + length);
+      }
       if (stream !== undefined && this.#muxBytes[1] === 1) stream.isFinished = true;
       this.#muxBytes = this.#muxBytes.subarray(8 + length);
     }

@@ -207,6 +207,17 @@ test('latency is added each way', async (t) => {
   await peer.until(() => peer.acknowledged.includes(1));
 });
 
+test('channel_closed comes after what was under way', async (t) => {
+  const { world } = manualWorld();
+  const { lab, peer, sessionId } = await opened(t, {}, { world });
+  lab.faults.set({ output: { latencyMs: 10_000 } });
+  const last = peer.input(1, smux('nop', 0));
+  while (lab.gateway.counters().acknowledgesSent <= last) await settle();
+  lab.sessions.terminate(sessionId);
+  await peer.until(() => peer.channelClosed !== undefined);
+  assert.ok(peer.acknowledged.includes(last));
+});
+
 test('pacing: at most 1024 bytes a millisecond; the size and the pause can be set', async (t) => {
   const { world, clock } = manualWorld();
   const port = await tcpTarget(t, (socket) => socket.write(Buffer.alloc(10_000, 'x')));
