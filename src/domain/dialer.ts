@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream';
+import type { Congestion } from './congestion.ts';
 import type { RemoteEndpoint } from './endpoint.ts';
 
 /** One byte conversation inside a tunnel. Destroyed with a CloudtunError when the far side refuses or the tunnel breaks. */
@@ -9,6 +10,8 @@ export interface TunnelStream extends Duplex {
    * no positive answer, protocols/ssm.md 7.3); `answered`: the remote side sent bytes.
    */
   readonly accepted: Promise<'acknowledged' | 'answered'>;
+  /** Shared by the streams of one session; absent where every stream has a window of its own. */
+  readonly congestion?: Congestion;
 }
 
 /** Everything that can reach somewhere. Hops compose; forward, socks, ssh and exec serve any Dialer. */

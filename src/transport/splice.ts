@@ -63,6 +63,7 @@ export class Splice {
   #peerWatch: { cancel(): void } | undefined;
   #patience: Timer | undefined;
   #linger: Timer | undefined;
+  #unsubscribe: (() => void) | undefined;
 
   constructor(world: World, peers: PeerWatch, local: Socket, stream: TunnelStream) {
     this.#world = world;
@@ -114,13 +115,17 @@ export class Splice {
     local.on('close', () => this.#onLocalClose());
     if (local.destroyed) this.#onLocalClose();
     // A socket that was paused on purpose while it waited does not start by getting a listener.
-    else local.resume();
+    else this.#readLocal();
   }
 
   #wireStream(): void {
     const stream = this.#stream;
     stream.on('data', (chunk: Buffer) => this.#onStreamData(chunk));
-    stream.on('drain', () => this.#local.resume());
+    stream.on('drain', () => this.#readLocal());
+    this.#unsubscribe = stream.congestion?.subscribe((isCongested) => {
+      if (isCongested) this.#local.pause();
+      else this.#readLocal();
+    });
     stream.on('end', () => this.#onStreamEnd());
     stream.on('error', (error) => this.#onStreamError(error));
     stream.on('close', () => this.#onStreamClose());
@@ -128,6 +133,12 @@ export class Splice {
     stream.accepted.catch(() => {});
     if (stream.errored) this.#onStreamError(stream.errored);
     if (stream.destroyed) this.#onStreamClose();
+  }
+
+  /** Reads the client, unless its stream or the whole tunnel has enough waiting. */
+  #readLocal(): void {
+    if (this.#streamClosed || !(this.#stream.congestion?.isCongested || this.#stream.writableNeedDrain))
+      this.#local.resume();
   }
 
   readonly #onTaken = (): void => {
@@ -166,6 +177,7 @@ export class Splice {
 
   #onLocalClose(): void {
     this.#localClosed = true;
+    this.#unsubscribe?.();
     this.#stopWaiting();
     if (!this.#streamClosed) this.#releaseStream();
     this.#settleWhenClosed();
@@ -188,6 +200,7 @@ export class Splice {
   #onStreamClose(): void {
     if (this.#streamClosed) return;
     this.#streamClosed = true;
+    this.#unsubscribe?.();
     this.#stopWaiting();
     if (!this.#local.destroyed) {
       if (this.#streamEnded) this.#lingerLocal();

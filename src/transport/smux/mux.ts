@@ -3,6 +3,7 @@
  * `pull` gives what should go. Holds the slow-reader rule of spec section 5.5: smux version 1 has no window per stream, so a stream
  * whose reader does not read may hold 4 MiB; then the whole session must stop reading.
  */
+import { Congestion } from '../../domain/congestion.ts';
 import { CloudtunError } from '../../domain/errors.ts';
 import { SmuxStreams } from './core/streams.ts';
 import { SmuxStream, type SmuxStreamOwner } from './smux-stream.ts';
@@ -15,6 +16,13 @@ export const MAX_HELD_PER_SESSION = 16 * 1024 * 1024;
 const BEHIND_BYTES = 16 * 1024;
 /** Reading goes on when the held bytes fall below this share of the limit. */
 const RESUME_SHARE = 0.5;
+
+/**
+ * What may wait to be sent before local clients are not read any more, and when they are read again. A thousand clients bring 64 KiB
+ * each in one turn of the event loop otherwise.
+ */
+export const CONGESTED_BYTES = 4 * 1024 * 1024;
+const RELIEVED_BYTES = 2 * 1024 * 1024;
 
 export interface MuxHandler {
   /** Something waits to be pulled. */
@@ -33,6 +41,7 @@ export class Mux implements SmuxStreamOwner {
   readonly #unacknowledgedSyns: { stream: SmuxStream; number: number }[] = [];
   #messageNumber = 0;
   #isStalled = false;
+  readonly congestion = new Congestion();
   bytesUp = 0;
   bytesDown = 0;
 
@@ -80,7 +89,9 @@ export class Mux implements SmuxStreamOwner {
   /** Fills `target`; `messageNumber` is the number of the data message that will carry it. */
   pull(target: Buffer, offset: number, maxBytes: number, messageNumber: number): number {
     this.#messageNumber = messageNumber;
-    return this.#core.pull(target, offset, maxBytes);
+    const pulled = this.#core.pull(target, offset, maxBytes);
+    if (this.congestion.isCongested && this.#core.queuedBytes < RELIEVED_BYTES) this.congestion.set(false);
+    return pulled;
   }
 
   /** Every message below `number` is acknowledged: the SYNs in them were taken. */
@@ -139,6 +150,7 @@ export class Mux implements SmuxStreamOwner {
   write(stream: SmuxStream, bytes: Buffer, taken: () => void): void {
     this.bytesUp += bytes.length;
     this.#core.write(stream.id, bytes, taken);
+    if (this.#core.queuedBytes > CONGESTED_BYTES) this.congestion.set(true);
     this.#handler.outputWaiting();
   }
 
@@ -150,6 +162,7 @@ export class Mux implements SmuxStreamOwner {
     this.#streams.delete(stream.id);
     this.#touched.delete(stream);
     this.#core.close(stream.id, dropQueued);
+    if (this.#core.queuedBytes < RELIEVED_BYTES) this.congestion.set(false);
     this.#handler.outputWaiting();
     if (this.#isStalled) this.#judgeStall();
   }

@@ -1,8 +1,10 @@
 import { Duplex } from 'node:stream';
+import type { Congestion } from '../../domain/congestion.ts';
 import type { TunnelStream } from '../../domain/dialer.ts';
 
 /** What a stream asks of its mux. */
 export interface SmuxStreamOwner {
+  readonly congestion: Congestion;
   write(stream: SmuxStream, bytes: Buffer, taken: () => void): void;
   /** The reader took bytes: held memory went down. */
   wasRead(stream: SmuxStream): void;
@@ -16,6 +18,7 @@ type Acceptance = 'acknowledged' | 'answered';
 export class SmuxStream extends Duplex implements TunnelStream {
   readonly id: number;
   readonly accepted: Promise<Acceptance>;
+  readonly congestion: Congestion;
   readonly #owner: SmuxStreamOwner;
   readonly #settleAccepted: { resolve: (how: Acceptance) => void; reject: (error: Error) => void };
   /** Slices of one batch of messages; they go to the reader as one piece. */
@@ -26,6 +29,7 @@ export class SmuxStream extends Duplex implements TunnelStream {
     super({ allowHalfOpen: true, emitClose: true, highWaterMark: 64 * 1024 });
     this.id = id;
     this.#owner = owner;
+    this.congestion = owner.congestion;
     const { promise, resolve, reject } = Promise.withResolvers<Acceptance>();
     this.accepted = promise;
     this.#settleAccepted = { resolve, reject };
