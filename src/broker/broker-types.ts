@@ -39,7 +39,7 @@ export interface DatabaseRequest extends SessionOptions {
 
 export type TunnelRequest = MachineRequest | DatabaseRequest;
 
-/** The transport, as the broker sees it; `compose.ts` injects it (house rule: hops are injected). Fails with CloudtunError. */
+/** The transport, as the broker sees it; `compose.ts` injects it. Fails with CloudtunError. */
 export type TunnelOpener = (
   source: TicketSource,
   to: RemoteEndpoint,

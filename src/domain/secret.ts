@@ -1,7 +1,7 @@
 const REDACTED = '[redacted]';
 
 /**
- * A value that must not be printed: every way of turning it into text gives `[redacted]` (house rule: secrets are a type).
+ * A value that must not be printed: every way of turning it into text gives `[redacted]`.
  * Call `reveal()` only where the value goes onto the wire.
  */
 export class Secret {

@@ -1,11 +1,11 @@
 import type { RemoteEndpoint } from './endpoint.ts';
 import type { Secret } from './secret.ts';
 
-/** Permission to open one websocket of one SSM session (protocols/ssm.md 1.1). */
+/** Permission to open one websocket of one SSM session (docs/protocol/ssm.md, "HTTP API side"). */
 export interface SsmSessionTicket {
   readonly kind: 'ssm-session';
   readonly sessionId: string;
-  /** To be used byte for byte (protocols/ssm.md 1.1); already checked against the hosts that are allowed. */
+  /** To be used byte for byte (docs/protocol/ssm.md, "HTTP API side"); already checked against the hosts that are allowed. */
   readonly streamUrl: string;
   readonly token: Secret;
   /** The machine as StartSession was told, for the KMS encryption context. */
@@ -15,7 +15,7 @@ export interface SsmSessionTicket {
 
 export type Ticket = SsmSessionTicket;
 
-/** A data key for an encrypted session (protocols/ssm.md 5.3). */
+/** A data key for an encrypted session (docs/protocol/ssm.md, "Encryption"). */
 export interface DataKey {
   /** 64 bytes: 0–31 far end to us, 32–63 us to far end. */
   readonly plaintext: Uint8Array;

@@ -10,8 +10,9 @@ import type { PeerWatch } from './peer-watch.ts';
  * Joins an accepted local socket and a stream of a tunnel. Wired by hand and not with two `pipeline`s, which would answer a broken
  * tunnel with a plain close of the socket: to a local client that looks like the regular end of the data.
  *
- *   local sends FIN        the stream's writable side is ended; the tunnel holds the far FIN back (protocols/ssm.md 7.4), since the
- *                          client may wait for the answer. Only when nobody owns the client's socket any more is the stream destroyed.
+ *   local sends FIN        the stream's writable side is ended; the tunnel holds the far FIN back (docs/protocol/smux.md, "Closing"),
+ *                          since the client may wait for the answer. Only when nobody owns the client's socket any more is the
+ *                          stream destroyed.
  *   local resets           the stream is destroyed
  *   stream ends            the socket is ended, after everything was written
  *   stream closes          nobody takes the client's bytes any more: the socket is closed, after a linger in which what the client

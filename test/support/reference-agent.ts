@@ -1,5 +1,5 @@
 /**
- * The far end of a data channel as the dossier describes it (protocols/ssm.md 4.2 to 4.5), written for tests from that text alone: one
+ * The far end of a data channel as it is described (docs/protocol/ssm.md, "Receiving" to "Pause"), written for tests from that text alone: one
  * acknowledge a message, early ones kept, a handler that is not ready acknowledges nothing, and only the oldest unacknowledged message
  * is sent again, every 100 ms, when it is older than the official time-out. No flow control, as the true one.
  */

@@ -1,4 +1,4 @@
-/** The recorded frames and verdicts of the official Session Manager ends: test/vectors/ssm-vectors.json (protocols/ssm.md 12). */
+/** The recorded frames and verdicts of the official Session Manager ends: test/vectors/ssm-vectors.json (docs/protocol/ssm.md, "Vectors"). */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';

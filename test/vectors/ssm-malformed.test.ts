@@ -1,6 +1,6 @@
 /**
  * Frames that are not as they should be: what we do with each, beside what the two official ends do. Ours is stricter where a length
- * lies in a data message (the dossier's rule, protocols/ssm.md 3.5) and where the official parsers panic, and as lenient as theirs with
+ * lies in a data message (the rule of docs/protocol/ssm.md, "Binary message") and where the official parsers panic, and as lenient as theirs with
  * what the service makes.
  *
  *     CLOUDTUN_PRINT_VERDICTS=1 node --test test/vectors/ssm-malformed.test.ts    prints the table
@@ -82,7 +82,7 @@ const OURS: Readonly<Record<string, Verdict>> = {
   'text-open-data-channel-json': refused(FRAME),
   'ack-not-json': taken('acknowledge', 0, 8, 'refused'),
   'ack-empty-object': taken('acknowledge', 0, 2, 'refused'),
-  // The short form of the service, by the rule of protocols/ssm.md 3.5.
+  // The short form of the service, by the rule of docs/protocol/ssm.md, "The short form made by the service".
   'short-header-channel-closed': taken('channel_closed', 0, 230, 'closed'),
   'short-header-channel-closed-output': taken('channel_closed', 0, 250, 'closed'),
   'short-header-start-publication': taken('start_publication', 0, 17, 'unpaused'),

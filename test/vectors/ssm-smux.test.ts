@@ -93,7 +93,7 @@ const SCENARIOS: Readonly<Record<string, () => void>> = {
     assert.equal(output(), hexOf(recorded.frames));
     assert.equal(SMUX_MAX_SENT_PAYLOAD, smux.defaults.maxFrameSize);
   },
-  // Ours never sends NOP (it would count as user activity, protocols/ssm.md 7.6), and takes one without a word.
+  // Ours never sends NOP (it would count as user activity, docs/protocol/smux.md, "Keep-alive"), and takes one without a word.
   'v1 keep-alive NOP (interval shortened to 200 ms for the recording)': () => {
     const { streams, told, output } = client();
     streams.receive(unhex(hexOf(from('server', scenario('v1 keep-alive')))));

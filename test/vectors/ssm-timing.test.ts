@@ -22,7 +22,7 @@ test('the official round-trip estimate, step by step', (t) => {
   reportVectors(t, 'retransmission', run, series.length);
 });
 
-/** A longer delay starts the official client over at its first one (protocols/ssm.md 2.5). */
+/** A longer delay starts the official client over at its first one (docs/protocol/ssm.md, "Resumption"). */
 const OFFICIAL_CAP_MS = 5_000;
 /** The official client makes this many calls, then never again. */
 const OFFICIAL_ATTEMPTS = 6;
@@ -33,7 +33,7 @@ test('our delay before any attempt is never longer than the official one', (t) =
   let run = 0;
   for (const { initialDelayMs, delaysMs } of growths) {
     for (const [index, official] of delaysMs.entries()) {
-      assert.equal(official, initialDelayMs * 2 ** index, 'the official growth is as the dossier says');
+      assert.equal(official, initialDelayMs * 2 ** index, 'the official growth is as documented');
       for (const fraction of [0, 0.5, ALMOST_ONE]) {
         const ours = reconnectDelay(index + 1, fraction);
         assert.ok(ours >= 0 && ours <= official, `attempt ${index + 1}: ours ${ours} ms, official ${official} ms`);

@@ -36,7 +36,7 @@ const RESOLVE_EVERY = 3;
 const SHORT_LIFE: Millis = 10_000;
 const GONE_FOR: Millis = 10 * 60_000;
 const GONE_ATTEMPTS = 20;
-/** The far address is looked up once for each session (protocols/ssm.md 1.2), so one that stops answering may have moved. */
+/** The far address is looked up once for each session (docs/protocol/ssm.md, "Documents"), so one that stops answering may have moved. */
 const FIRST_ROTATION: Millis = 10_000;
 const LONGEST_ROTATION: Millis = 5 * 60_000;
 

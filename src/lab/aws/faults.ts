@@ -1,7 +1,7 @@
 /**
  * What can be made to go wrong in the lab's message gateway and managed nodes, as one JSON value: the lab's control endpoint POSTs
  * it, tests set it directly. A plan holds for the whole lab, or for one session on top of that; it may change at any time and live
- * sessions follow. The defaults are the official agent and the service as the dossier describes them, without any fault.
+ * sessions follow. The defaults are the official agent and the service as docs/protocol/ssm.md describes them, without any fault.
  *
  * Messages are the binary ones of the data channel, acknowledges included. `input` is client → node, `output` is node → client.
  * Message and byte numbers count from 1 since the start of the session, over all its websockets.

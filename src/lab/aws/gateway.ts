@@ -1,7 +1,6 @@
 /**
  * The lab's message gateway: the `ssmmessages` websocket end of Session Manager together with the managed nodes behind it, as the
- * official client and ours see them (docs/protocol/ssm.md, "WebSocket", "Binary message", "An emulator that satisfies the official
- * client").
+ * official client and ours see them (docs/protocol/ssm.md, "WebSocket", "Binary message", "The agent's end").
  *
  * ```ts
  * const faults = new FaultBoard();                                     // faults.ts: set(patch), setSession(id, patch)

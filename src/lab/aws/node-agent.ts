@@ -182,7 +182,7 @@ export class NodeAgent implements Disposable {
   #refusalOf(destination: Destination): string | undefined {
     const { host } = this.#query;
     if (host === undefined) return undefined;
-    // The words for a name that does not resolve are those of the agent's runtime library; the dossier has none.
+    // The words for a name that does not resolve are those of the agent's runtime library; docs/protocol/ssm.md has none.
     if (destination.kind === 'unknown-name') return `lookup ${host}: no such host`;
     return denialOf({
       host,

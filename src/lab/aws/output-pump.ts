@@ -1,6 +1,6 @@
 /**
  * The agent's way from its port to the data channel: at most so many bytes, one message, then a pause of a millisecond
- * (docs/protocol/ssm.md, "Slow"), which makes 0.7 MB/s of it. Without pacing: as fast as the websocket takes it.
+ * (docs/protocol/ssm.md, "Pace"), which makes 0.7 MB/s of it. Without pacing: as fast as the websocket takes it.
  *
  * Unpaced is for benches and fast tests, so it is not faithful in one more thing: it waits while nobody is connected and while the
  * agent's list of 100,000 messages is full, which a paced agent never fills in time.

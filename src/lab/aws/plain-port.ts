@@ -1,5 +1,5 @@
 /**
- * A basic or raw port: one TCP connection, its bytes as they are (docs/protocol/ssm.md, "Basic and raw port mode"). Basic dials again
+ * A basic or raw port: one TCP connection, its bytes as they are (docs/protocol/ssm.md, "Basic mode"). Basic dials again
  * at the next input after its connection is gone, and says nothing of it to the client; raw ends with its connection.
  */
 import type { Socket } from 'node:net';

@@ -19,7 +19,7 @@ import { RelayLink } from './relay-link.ts';
 import { channelClosedMessage, publicationMessage } from './service-messages.ts';
 import type { Session, SessionStore } from './sessions.ts';
 
-/** Agent output kept for the first client; the relay of the dossier did the same: a late client sees two HandshakeRequests at once. */
+/** Agent output kept for the first client; the relay of the recordings did the same: a late client sees two HandshakeRequests at once. */
 const MAX_WAITING_FRAMES = 256;
 /** Input kept for a blocked agent before the client's socket is not read any more: pings are answered until then. */
 const MAX_BACKLOG_BYTES = 4 * 1024 * 1024;

@@ -90,7 +90,7 @@ export function awsErrorName(thrown: unknown): string | undefined {
   return answerOf(source)?.name;
 }
 
-/** Whatever a call threw, as the CloudtunError to show. By code, never by words (house style 6). */
+/** Whatever a call threw, as the CloudtunError to show. By code, never by words. */
 export function awsError(thrown: unknown, context: ErrorContext): CloudtunError {
   if (thrown instanceof CloudtunError) return thrown;
   const answer = answerOf(thrown);

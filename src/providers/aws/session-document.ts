@@ -3,7 +3,7 @@ import { CloudtunError } from '../../domain/errors.ts';
 import type { AwsApi } from './aws-api.ts';
 import { awsErrorName } from './aws-errors.ts';
 
-/** What StartSession is told to run (protocols/ssm.md 1.2). */
+/** What StartSession is told to run (docs/protocol/ssm.md, "Documents"). */
 export interface SessionPlan {
   readonly documentName: string;
   /** Every value is a list of one string; a plain string would break the agent's port plugin. */

@@ -3,7 +3,7 @@ import type { Millis } from '../../domain/millis.ts';
 import type { AwsCredentials } from './credentials.ts';
 import { SignatureV4 } from './sdk/signature.ts';
 
-/** The service that data channels belong to (protocols/ssm.md 2.2). */
+/** The service that data channels belong to (docs/protocol/ssm.md, "Signed upgrade"). */
 const SERVICE = 'ssmmessages';
 
 /** A URL that carries its signature already is left alone, as the vendor's client does. */

@@ -36,7 +36,7 @@ export async function terminateSession(api: AwsApi, sessionId: string, signal: A
 
 /**
  * Permission to dial along one route, for the life of a tunnel: StartSession, ResumeSession, TerminateSession and the signed upgrade
- * (protocols/ssm.md 1.1 and 2.2).
+ * (docs/protocol/ssm.md, "HTTP API side", "Signed upgrade").
  */
 export class SsmTicketSource implements TicketSource {
   readonly kind = 'ssm-session';

@@ -1,9 +1,9 @@
 /**
- * The official agent's end of a data channel (docs/protocol/ssm.md, "Acknowledge, order, retransmission"): numbers, acknowledges,
+ * The official agent's end of a data channel (docs/protocol/ssm.md, "Acknowledge"): numbers, acknowledges,
  * order, and the repair of its output. Faithful where the official agent is weak: only the oldest message is repaired, by a timer that
  * looks every 100 ms; there is no window; a reader that blocks stops acknowledges too.
  *
- * One thing is better on purpose, as the dossier asks of an emulator: a message is put on the list before it is sent.
+ * One thing is better on purpose, as an emulator should: a message is put on the list before it is sent.
  * Left out: KMS encryption (port sessions never use it).
  */
 import { CloudtunError } from '../../../domain/errors.ts';

@@ -1,5 +1,5 @@
 /**
- * The agent's side of the handshake (docs/protocol/ssm.md, "Handshake and encryption") for port sessions, which are never encrypted:
+ * The agent's side of the handshake (docs/protocol/ssm.md, "Handshake") for port sessions, which are never encrypted:
  * what it asks, how it judges the answer, what it says at the end. JSON texts have the field order of the official structures
  * (vectors `json`).
  */

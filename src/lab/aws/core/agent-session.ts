@@ -1,6 +1,6 @@
 /**
  * The agent's life in one port session: handshake, then a port (mux, basic or raw), then the end. Rules of docs/protocol/ssm.md,
- * "Handshake and encryption" and "Session types", the awkward ones included: input before HandshakeComplete is acknowledged and
+ * "Handshake" and "Port sessions", the awkward ones included: input before HandshakeComplete is acknowledged and
  * thrown away, a second HandshakeResponse blocks the reader for good, right after Complete data may be refused for a while.
  *
  * ```text
@@ -24,7 +24,7 @@ import {
 } from './agent-handshake.ts';
 import type { Observations } from './observations.ts';
 
-/** How the bytes of a session are to be understood; both sides compute it (docs/protocol/ssm.md, "Port: modes"). */
+/** How the bytes of a session are to be understood; both sides compute it (docs/protocol/ssm.md, "Modes"). */
 export type PortMode =
   | { readonly kind: 'mux'; readonly keepAlive: boolean }
   /** `redials`: `LocalPortForwarding` without mux; otherwise the session ends with its one connection. */

@@ -1,5 +1,5 @@
 /**
- * The agent's smux layer (docs/protocol/ssm.md, "Multiplexed port forwarding"): server side of version 1, with the one brake it has.
+ * The agent's smux layer (docs/protocol/smux.md): server side of version 1, with the one brake it has.
  *
  * ```text
  * take ──> pipe (the agent's internal socket) ──> parser ──> streams, together at most one bucket of 4 MiB
