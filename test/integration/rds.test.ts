@@ -211,6 +211,13 @@ targets:
     assert.deepEqual(openSessions(), []);
   });
 
+  test('without a journal nothing is opened', async (t) => {
+    const { run, calls } = await cliLab(t);
+    const { code, stdout, stderr } = await run(['rds', 'prod'], { env: { CLOUDTUN_JOURNAL: '/dev/full' } });
+    assert.deepEqual([code, stdout, calls('ssm:StartSession')], [7, '', 0]);
+    assert.match(stderr, /^error CT_JOURNAL: the journal \/dev\/full cannot be written: no space is left\n/);
+  });
+
   test('a failure with --json is an event', async (t) => {
     const { run } = await cliLab(t);
     const { code, stdout } = await run(['rds', 'prdo', '--json']);
