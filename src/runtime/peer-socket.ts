@@ -1,5 +1,5 @@
 import { isLoopbackAddress } from './loopback.ts';
-import { type ReadTcpTables, readTcpTables, scanTcpTable, tcpKey } from './tcp-table.ts';
+import { type ReadTcpTables, readTcpTables, scanTcpTable, type TcpRow, tcpKey } from './tcp-table.ts';
 
 /** The two ends of an accepted connection, as our socket names them. */
 export interface SocketEnds {
@@ -10,10 +10,11 @@ export interface SocketEnds {
 }
 
 /**
- * What became of the process at the other end of a connection: `held`: it still has its socket, so a FIN from it was a half close
- * and it may be waiting for an answer. `released`: nobody owns the socket, there is nobody to answer. `unknown`: not told.
+ * What became of the process at the other end of a connection. `held`: it still has its socket, so a FIN from it was a half close
+ * and it may be waiting for an answer. `released`: nobody owns the socket any more, there is nobody to answer. `absent`: there is no
+ * such socket, or the list missed it: it is not read at one instant. `unknown`: the system does not tell.
  */
-export type PeerState = 'held' | 'released' | 'unknown';
+export type PeerState = 'held' | 'released' | 'absent' | 'unknown';
 
 export type ReadPeerStates = (connections: readonly SocketEnds[]) => Promise<readonly PeerState[]>;
 
@@ -27,26 +28,21 @@ export async function readPeerStates(
   readTables: ReadTcpTables = readTcpTables,
 ): Promise<readonly PeerState[]> {
   // The peer's row is ours with the ends swapped.
-  const wanted = new Map<string, string>();
+  const wanted = new Set<string>();
   const keys = connections.map((ends) => {
     if (!isLoopbackAddress(ends.remoteAddress)) return undefined;
     const local = tcpKey(ends.remoteAddress, ends.remotePort);
     const pair = `${local} ${tcpKey(ends.localAddress, ends.localPort)}`;
-    wanted.set(local, pair);
+    wanted.add(local);
     return pair;
   });
   if (wanted.size === 0) return keys.map(() => 'unknown');
   const tables = await readTables();
   if (!tables) return keys.map(() => 'unknown');
-  const held = new Set<string>();
+  const found = new Map<string, PeerState>();
   for (const table of tables) {
-    scanTcpTable(
-      table,
-      (row) => {
-        if (row.inode !== 0) held.add(`${row.local} ${row.remote}`);
-      },
-      wanted,
-    );
+    const note = (row: TcpRow) => found.set(`${row.local} ${row.remote}`, row.inode === 0 ? 'released' : 'held');
+    scanTcpTable(table, note, wanted);
   }
-  return keys.map((pair) => (pair === undefined ? 'unknown' : held.has(pair) ? 'held' : 'released'));
+  return keys.map((pair) => (pair === undefined ? 'unknown' : (found.get(pair) ?? 'absent')));
 }

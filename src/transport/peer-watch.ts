@@ -1,17 +1,17 @@
 import type { Millis } from '../domain/millis.ts';
 import type { Timer } from '../runtime/clock.ts';
-import { type ReadPeerStates, readPeerStates, type SocketEnds } from '../runtime/peer-socket.ts';
+import { type PeerState, type ReadPeerStates, readPeerStates, type SocketEnds } from '../runtime/peer-socket.ts';
 import type { World } from '../runtime/world.ts';
 
 /** First look, after which most clients that closed are found; then each wait is twice the last one. */
 const FIRST_DELAY: Millis = 20;
 const LONGEST_DELAY: Millis = 2_000;
-/** The kernel's list is not read at one instant and may miss a row, so "released" counts when it is seen twice. */
-const SIGHTINGS = 2;
-/** Reading a list of thousands of sockets takes milliseconds: at most a twentieth of the time goes into it. */
-const REST_FACTOR = 20;
-/** A read that seemed to take long because the machine slept must not stop the watch. */
-const LONGEST_REST: Millis = 5_000;
+/** The kernel's list may miss a row, so a socket that is absent counts as gone when it is absent twice in a row. */
+const ABSENCES = 2;
+/** Reading a list of thousands of sockets takes a tenth of a second: at most a tenth of the time goes into it. */
+const REST_FACTOR = 9;
+/** A read seems to take long when the event loop is busy or the machine slept; that must not stop the watch. */
+const LONGEST_REST: Millis = 1_000;
 
 export interface PeerWatchCalls {
   /** Nobody owns the other end any more. Called once, then the watch is over. */
@@ -25,7 +25,7 @@ interface Watched {
   readonly calls: PeerWatchCalls;
   due: Millis;
   delay: Millis;
-  sightings: number;
+  absences: number;
 }
 
 /**
@@ -48,7 +48,7 @@ export class PeerWatch {
 
   watch(ends: SocketEnds, calls: PeerWatchCalls): { cancel(): void } {
     const due = this.#world.clock.now() + FIRST_DELAY;
-    const watched: Watched = { ends, calls, due, delay: FIRST_DELAY, sightings: 0 };
+    const watched: Watched = { ends, calls, due, delay: FIRST_DELAY, absences: 0 };
     this.#watched.add(watched);
     this.#arm();
     return {
@@ -91,15 +91,15 @@ export class PeerWatch {
     this.#arm();
   }
 
-  #answer(watched: Watched, state: 'held' | 'released' | 'unknown', now: Millis): void {
-    watched.sightings = state === 'released' ? watched.sightings + 1 : 0;
-    if (state === 'unknown' || watched.sightings >= SIGHTINGS) {
+  #answer(watched: Watched, state: PeerState, now: Millis): void {
+    watched.absences = state === 'absent' ? watched.absences + 1 : 0;
+    if (state === 'unknown' || state === 'released' || watched.absences >= ABSENCES) {
       this.#watched.delete(watched);
       if (state === 'unknown') watched.calls.untold?.();
       else watched.calls.released();
       return;
     }
-    if (watched.sightings > 0) watched.delay = FIRST_DELAY;
+    if (watched.absences > 0) watched.delay = FIRST_DELAY;
     watched.due = now + watched.delay;
     watched.delay = Math.min(watched.delay * 2, LONGEST_DELAY);
   }

@@ -28,7 +28,7 @@ test('rows are read by column, and lines that are not rows are passed over', () 
   scanTcpTable(HEADER.trimEnd(), () => assert.fail('a header is no row'));
 });
 
-test('one read tells of many peers: held, released with a row, released without one, IPv6, mapped, and not on loopback', async () => {
+test('one read tells of many peers: held, released, absent, IPv6, mapped, and not on loopback', async () => {
   const ours = { localAddress: '127.0.0.1', localPort: 13_306, remoteAddress: '127.0.0.1' };
   const server = tcpKey('127.0.0.1', 13_306);
   const mapped = (address: string, port: number) =>
@@ -58,7 +58,7 @@ test('one read tells of many peers: held, released with a row, released without 
     ],
     tables,
   );
-  assert.deepEqual(states, ['held', 'released', 'released', 'held', 'held', 'unknown']);
+  assert.deepEqual(states, ['held', 'released', 'absent', 'held', 'held', 'unknown']);
   assert.equal(reads, 1);
 });
 
