@@ -34,7 +34,7 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
   {
     folder: 'runtime',
     may: ['domain/**', 'types/**'],
-    packages: ['http-proxy-agent', 'https-proxy-agent', 'socks-proxy-agent', 'proxy-from-env'],
+    packages: ['http-proxy-agent', 'https-proxy-agent', 'socks-proxy-agent'],
     why: 'the outside world behind interfaces, corporate proxy and certificates included',
   },
   { folder: 'types', may: [], node: [], why: 'declarations only' },
@@ -104,7 +104,7 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
   {
     folder: 'lab',
     may: ['lab/**', '**/core/**', ...GROUND],
-    packages: ['ws', 'mysql2', '@electric-sql/pglite', '@electric-sql/pglite-socket', 'zod'],
+    packages: ['ws', 'mysql2', '@electric-sql/pglite', 'zod'],
     why: 'the far side of the wire shares the codecs and nothing else with the near side; it checks its fault settings with zod',
   },
   {
