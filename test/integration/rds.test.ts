@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
@@ -180,6 +180,23 @@ targets:
     assert.equal((await run.saw(READY))[1], String(port));
     run.process.kill('SIGINT');
     assert.equal((await run.ended).code, 130);
+  });
+
+  test('flags stand over the environment, that over the project, that over the user', async (t) => {
+    const { run, home } = await cliLab(t);
+    mkdirSync(join(home, '.config/cloudtun'), { recursive: true });
+    const local = async (env: Record<string, string>, ...flags: string[]) => {
+      const { stdout } = await run(['rds', 'prod', '--explain', '--json', '--port', '4000', ...flags], { env });
+      return JSON.parse(stdout)[0].local;
+    };
+    const bound = (...hosts: string[]) => hosts.map((host) => `${host}:4000`);
+    writeFileSync(join(home, '.config/cloudtun/config.yaml'), 'version: 1\ndefaults: { bind: 127.0.0.2 }\n');
+    assert.deepEqual(await local({}), bound('127.0.0.2'));
+    writeFileSync(join(home, 'cloudtun.yaml'), 'version: 1\ndefaults: { bind: [127.0.0.3] }\n');
+    assert.deepEqual(await local({}), bound('127.0.0.3'));
+    const env = { CLOUDTUN_BIND: '127.0.0.4,127.0.0.5' };
+    assert.deepEqual(await local(env), bound('127.0.0.4', '127.0.0.5'));
+    assert.deepEqual(await local(env, '--bind', '127.0.0.6'), bound('127.0.0.6'));
   });
 
   const failures: readonly { typed: readonly string[]; code: number; says: RegExp }[] = [
