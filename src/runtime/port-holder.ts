@@ -4,7 +4,7 @@ import { type ReadTcpTables, readTcpTables, scanTcpTable, TCP_LISTEN, type TcpRo
 /** Who holds a local port. Without a pid: a process of another user, which this one may not look into. */
 export interface PortHolder {
   readonly pid?: number;
-  /** The kernel's name of the process, at most 15 characters; never its arguments, which may hold secrets. */
+  /** What runs: `mysqld`, `node cloudtun`. Never its arguments, which may hold secrets. */
   readonly command?: string;
   readonly uid: number;
 }
@@ -27,17 +27,32 @@ export async function findPortHolder(
   if (!row) return undefined;
   const pid = await findSocketOwner(row.inode);
   if (pid === undefined) return { uid: row.uid };
-  const command = await readFile(`/proc/${pid}/comm`, 'utf8').then(
-    (text) => text.trim(),
-    () => undefined,
-  );
-  return { uid: row.uid, pid, ...(command !== undefined && { command }) };
+  const command = commandName(await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => ''));
+  return { uid: row.uid, pid, ...(command !== '' && { command }) };
 }
 
 /** `mysqld (pid 812)`, `pid 812`, `a process of uid 0`. */
 export function describePortHolder(holder: PortHolder): string {
   if (holder.pid === undefined) return `a process of uid ${holder.uid}`;
   return holder.command === undefined ? `pid ${holder.pid}` : `${holder.command} (pid ${holder.pid})`;
+}
+
+/** What runs another program: the name of its script says more than its own. */
+const INTERPRETER = /^(node|nodejs|bun|deno|python[\d.]*|ruby[\d.]*|perl[\d.]*|sh|bash|dash|zsh)$/;
+const NAME_LIMIT = 40;
+
+/** The program of a command line as /proc writes it, with NUL behind each word; empty when it has none (kernel threads). */
+export function commandName(commandLine: string): string {
+  const [program = '', script = ''] = commandLine.split('\0');
+  // Servers write their state over it: `nginx: master process /usr/sbin/nginx`; login shells begin with a dash.
+  const name = programName(program.replace(/^-/, '').replace(/[:\s].*$/s, ''));
+  const isScript = INTERPRETER.test(name) && /^[^-]/.test(script) && !script.includes('=');
+  return (isScript ? `${name} ${programName(script)}` : name).slice(0, NAME_LIMIT);
+}
+
+/** The last part of a path, without what a terminal might take for a command to itself. */
+function programName(path: string): string {
+  return path.slice(path.lastIndexOf('/') + 1).replace(/\p{Cc}/gu, '');
 }
 
 /** A listener on the address or on all addresses; else whatever else uses the port, such as an outgoing connection. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { readPeerStates } from '../../../src/runtime/peer-socket.ts';
-import { describePortHolder } from '../../../src/runtime/port-holder.ts';
+import { commandName, describePortHolder } from '../../../src/runtime/port-holder.ts';
 import { scanTcpTable, type TcpRow, tcpKey } from '../../../src/runtime/tcp-table.ts';
 
 const HEADER = '  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n';
@@ -71,4 +71,17 @@ test('a holder is described by what is known of it', () => {
   assert.equal(describePortHolder({ uid: 0 }), 'a process of uid 0');
   assert.equal(describePortHolder({ uid: 0, pid: 812 }), 'pid 812');
   assert.equal(describePortHolder({ uid: 0, pid: 812, command: 'mysqld' }), 'mysqld (pid 812)');
+});
+
+test('a command is its program, with its script where that says more, and none of its arguments', () => {
+  const name = (...words: string[]) => commandName(words.map((word) => `${word}\0`).join(''));
+  assert.equal(name('/usr/sbin/mysqld', '--password=hunter2'), 'mysqld');
+  assert.equal(name('node', '/usr/local/bin/cloudtun', 'rds', 'prod'), 'node cloudtun');
+  assert.equal(name('/usr/bin/python3.11', '-c', 'import secret'), 'python3.11');
+  assert.equal(name('python3', '/srv/app/serve.py', '--token', 'x'), 'python3 serve.py');
+  assert.equal(name('nginx: master process /usr/sbin/nginx'), 'nginx');
+  assert.equal(name('-bash'), 'bash');
+  assert.equal(name('/opt/evil\u001b[31m'), 'evil[31m');
+  assert.equal(name(`/opt/${'x'.repeat(99)}`).length, 40);
+  assert.equal(name(), '');
 });
