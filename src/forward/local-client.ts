@@ -43,9 +43,11 @@ export class LocalClient {
     this.#peerWatch = peers.watch(
       { localAddress, localPort, remoteAddress, remotePort },
       {
-        // What it sent before it left is still to be delivered.
+        // What it sent before it left is still to be delivered, and may be in the kernel for one more turn.
         released: () => {
-          if (socket.readableLength === 0) this.#onLeft();
+          world.clock.soon(() => {
+            if (socket.readableLength === 0 && !this.#splice) this.#onLeft();
+          });
         },
       },
     );

@@ -16,6 +16,7 @@ import { xdgPaths } from '../../../src/runtime/paths.ts';
 import { systemWorld } from '../../../src/runtime/world.ts';
 import { testLab } from '../../support/aws-lab.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';
+import { until } from '../../support/until.ts';
 
 /** A forward through the real transport and provider to the lab; everything it left behind can be looked at. */
 async function labForward(
@@ -54,14 +55,6 @@ async function labForward(
         .map((line) => JSON.parse(line)),
     noted: () => readdirSync(join(world.paths.state, 'sessions')),
   };
-}
-
-/** Turns of the event loop until something holds; the far side is real, so the bound is a time. */
-async function until(condition: () => boolean): Promise<void> {
-  for (const start = performance.now(); !condition(); ) {
-    assert.ok(performance.now() - start < 10_000, `not within 10 s: ${condition}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
 }
 
 async function answerTo(client: Socket, question: string): Promise<string> {

@@ -5,14 +5,15 @@ import { afterEach, test } from 'node:test';
 import type { OpenedTunnel } from '../../../src/broker/broker-types.ts';
 import type { ErrorCode } from '../../../src/domain/error-catalogue.ts';
 import { CloudtunError } from '../../../src/domain/errors.ts';
-import type { ForwardEvent, ForwardLimits, ListenRule } from '../../../src/forward/forward-types.ts';
+import type { ForwardEvent, ForwardLimits, ListenRule, RunningForward } from '../../../src/forward/forward-types.ts';
 import { openForward } from '../../../src/forward/open-forward.ts';
 import type { ProbedFarSide } from '../../../src/forward/probe.ts';
 import type { PeerState } from '../../../src/runtime/peer-socket.ts';
 import { PeerWatch } from '../../../src/transport/peer-watch.ts';
 import { FakeOpenedTunnel } from '../../support/fake-opened-tunnel.ts';
 import { FakeStream } from '../../support/fake-stream.ts';
-import { manualWorld, settle, turn } from '../../support/manual-world.ts';
+import { manualWorld, settle } from '../../support/manual-world.ts';
+import { until } from '../../support/until.ts';
 
 const MINUTE = 60_000;
 const failure = (code: ErrorCode) => new CloudtunError(code, `because of ${code}`);
@@ -21,16 +22,13 @@ const sockets: Socket[] = [];
 const seen = new WeakMap<Socket, { text: string; hasEnded: boolean; error?: NodeJS.ErrnoException }>();
 const sight = (client: Socket) => seen.get(client)!;
 
+const forwards: RunningForward[] = [];
+
 afterEach(() => {
   for (const socket of sockets.splice(0)) socket.destroy();
+  // After a failed assertion they would keep the process alive.
+  for (const forward of forwards.splice(0)) forward.cut('ended');
 });
-
-async function until(condition: () => boolean): Promise<void> {
-  for (let turns = 0; !condition(); turns += 1) {
-    assert.ok(turns < 100_000, `never came true: ${condition}`);
-    await turn();
-  }
-}
 
 interface Setup {
   readonly tunnel?: FakeOpenedTunnel;
@@ -47,6 +45,12 @@ async function forwarding(setup: Setup = {}) {
   const tunnel = setup.tunnel ?? new FakeOpenedTunnel();
   let peer: PeerState = 'held';
   const peers = new PeerWatch(world, async (connections) => connections.map(() => peer));
+  let accepted = 0;
+  const watch = peers.watch.bind(peers);
+  peers.watch = (...connection) => {
+    accepted += 1;
+    return watch(...connection);
+  };
   const events: ForwardEvent[] = [];
   const released: number[] = [];
   let probes = 0;
@@ -81,6 +85,7 @@ async function forwarding(setup: Setup = {}) {
       onEvent: (event) => events.push(event),
     },
   );
+  forwards.push(forward);
   const join = async (rule = 0) => {
     const client = connect({ ...forward.local[rule]![0]!, allowHalfOpen: true });
     sockets.push(client);
@@ -107,6 +112,8 @@ async function forwarding(setup: Setup = {}) {
     events,
     released,
     join,
+    /** How many connections the forward has taken in. */
+    accepted: () => accepted,
     setPeer: (state: PeerState) => {
       peer = state;
     },
@@ -200,7 +207,7 @@ test('clients that come before it is ready wait, and are served in order', async
 
 test('a client that gave up waiting is not dialled for; one that left its bytes behind is', async () => {
   let found = () => {};
-  const { forward, tunnel, join, setPeer, clock } = await forwarding({
+  const { forward, tunnel, join, setPeer, accepted, clock } = await forwarding({
     probe: () =>
       new Promise((resolve) => {
         found = resolve;
@@ -209,6 +216,9 @@ test('a client that gave up waiting is not dialled for; one that left its bytes 
   const silent = await join();
   const talker = await join();
   talker.write('log line');
+  // A connection that came later is seen: so are the bytes.
+  await join();
+  await until(() => accepted() === 3);
   await settle();
   setPeer('released');
   silent.destroy();
@@ -357,9 +367,11 @@ test('each client is counted, told of and recorded, with its bytes and its error
 test('a client that leaves while its stream is being opened calls that off, without an error', async () => {
   const { forward, tunnel, join } = await forwarding();
   await forward.ready;
+  let dialling = false;
   let aborted = false;
   tunnel.newStream = (_to, signal) =>
     new Promise((_resolve, reject) => {
+      dialling = true;
       signal.addEventListener('abort', () => {
         aborted = true;
         reject(signal.reason);
@@ -368,7 +380,7 @@ test('a client that leaves while its stream is being opened calls that off, with
   (await join()).write('takes the kept stream');
   await until(() => tunnel.clients.length === 1);
   const leaving = await join();
-  await until(() => tunnel.clients.length === 2);
+  await until(() => dialling);
   leaving.resetAndDestroy();
   await until(() => tunnel.clients.length === 3);
   assert.ok(aborted);

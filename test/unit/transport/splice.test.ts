@@ -7,8 +7,9 @@ import { type PeerState, readPeerStates } from '../../../src/runtime/peer-socket
 import { PeerWatch } from '../../../src/transport/peer-watch.ts';
 import { Splice } from '../../../src/transport/splice.ts';
 import { FakeStream } from '../../support/fake-stream.ts';
-import { manualWorld, settle, turn } from '../../support/manual-world.ts';
+import { manualWorld, settle } from '../../support/manual-world.ts';
 import { socketPair } from '../../support/socket-pair.ts';
+import { until } from '../../support/until.ts';
 
 const opened: Socket[] = [];
 
@@ -44,14 +45,6 @@ async function spliced(options: { peer?: PeerState; stream?: FakeStream } = {}) 
     },
     looks: () => looks,
   };
-}
-
-/** Turns of the event loop until something holds: sockets of the same process need a few. */
-async function until(condition: () => boolean): Promise<void> {
-  for (let turns = 0; !condition(); turns += 1) {
-    assert.ok(turns < 100_000, `never came true: ${condition}`);
-    await turn();
-  }
 }
 
 test('bytes go both ways and are counted; a regular end on both sides closes both', async () => {
