@@ -31,6 +31,7 @@ process.send?.({
   accessKeyId: key.accessKeyId,
   secretAccessKey: key.secretAccessKey.reveal(),
   host: lab.inventory.databases.find(({ id }) => id === 'orders')?.host,
+  hosts: Object.fromEntries(lab.inventory.databases.map(({ id, host }) => [id, host])),
   target: workload.address,
   env: lab.env(),
 });

@@ -19,7 +19,10 @@ interface Greeting {
   readonly region: string;
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
+  /** Of the database `orders`. */
   readonly host: string;
+  /** Host name of each database, by its id. */
+  readonly hosts: Readonly<Record<string, string>>;
   readonly target: { readonly host: string; readonly port: number };
   readonly env: Readonly<Record<string, string>>;
 }
