@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { CloudtunError } from '../../domain/errors.ts';
+import { nearestNames } from '../../domain/nearest.ts';
 import type { Environment, World } from '../../runtime/world.ts';
 import type { CloudSelection } from '../provider.ts';
-import { nearestNames } from './nearest-names.ts';
 
 /** The services we call, as AWS spells them in `AWS_ENDPOINT_URL_…` and in a `services` section. */
 export const AWS_SERVICES = ['ssm', 'ec2', 'rds', 'sts', 'sso_oidc'] as const;

@@ -1,9 +1,9 @@
 import { CloudtunError } from '../../domain/errors.ts';
+import { nearestNames } from '../../domain/nearest.ts';
 import type { DatabaseTarget } from '../../domain/target.ts';
 import type { FindDatabaseOptions } from '../provider.ts';
 import type { AwsApi } from './aws-api.ts';
 import { type Database, databasesOf, fromInstance } from './databases.ts';
-import { nearestNames } from './nearest-names.ts';
 import {
   describeDatabases,
   type Inventory,

@@ -1,4 +1,5 @@
 import { CloudtunError, type ErrorDetail } from '../../domain/errors.ts';
+import { nearestNames } from '../../domain/nearest.ts';
 import { type MachineTarget, targetLabel } from '../../domain/target.ts';
 import type { FindMachineOptions } from '../provider.ts';
 import type { AwsApi } from './aws-api.ts';
@@ -11,7 +12,6 @@ import {
   withNode,
 } from './machines.ts';
 import { allNodes, type ManagedNode, nodesById, offlineRemark } from './managed-nodes.ts';
-import { nearestNames } from './nearest-names.ts';
 import { type MachineName, parseMachineName } from './target-name.ts';
 
 const isDenied = (error: unknown) => error instanceof CloudtunError && error.code === 'CT_DENIED';

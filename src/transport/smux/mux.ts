@@ -21,10 +21,12 @@ const RESUME_SHARE = 0.5;
  * What may wait to be sent before local clients are not read any more, and when they are read again. A thousand clients bring 64 KiB
  * each in one turn of the event loop otherwise.
  */
-export const CONGESTED_BYTES = 4 * 1024 * 1024;
-const RELIEVED_BYTES = 2 * 1024 * 1024;
+export const CONGESTED_BYTES = 1024 * 1024;
+const RELIEVED_BYTES = 512 * 1024;
 
 export interface MuxHandler {
+  /** Where the streams lead, for errors: `host:port`. */
+  readonly destination: string;
   /** Something waits to be pulled. */
   outputWaiting(): void;
   /** True: stop reading from the pipe. */
@@ -184,7 +186,7 @@ export class Mux implements SmuxStreamOwner {
       stream.destroy(
         new CloudtunError(
           'CT_REMOTE_REFUSED',
-          'the far machine could not connect: refused, filtered, or nobody listens',
+          `the far machine could not connect to ${this.#handler.destination}: refused, filtered, or nobody listens`,
           {
             hint: 'check that the service runs and that its firewall or security group admits the far machine',
           },

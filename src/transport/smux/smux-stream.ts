@@ -26,7 +26,8 @@ export class SmuxStream extends Duplex implements TunnelStream {
   #batchBytes = 0;
 
   constructor(id: number, owner: SmuxStreamOwner) {
-    super({ allowHalfOpen: true, emitClose: true, highWaterMark: 64 * 1024 });
+    // Not half-open: the FIN of the agent ends both ways. Ours is held back, see _final.
+    super({ allowHalfOpen: false, emitClose: true, highWaterMark: 64 * 1024 });
     this.id = id;
     this.#owner = owner;
     this.congestion = owner.congestion;

@@ -23,6 +23,8 @@ export interface MuxPortOwner {
   resume(): void;
   stalled(heldByteCount: number): void;
   streamReset(error: CloudtunError): void;
+  /** Where the streams lead, for errors: `host:port`. */
+  readonly destination: string;
   /** The number of the next data message. */
   nextNumber(): number;
 }
@@ -40,6 +42,7 @@ export class MuxPort implements PortCarrier {
     this.#world = world;
     this.#owner = owner;
     this.#mux = new Mux({
+      destination: owner.destination,
       outputWaiting: () => owner.outputWaiting(),
       stalled: (isStalled) => this.#onStall(isStalled),
     });

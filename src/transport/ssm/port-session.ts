@@ -243,6 +243,7 @@ export class PortSession implements DataLinkHandler {
         this.#options.onEvent({ type: 'session-stalled', sessionId: this.sessionId, heldByteCount }),
       streamReset: (error) => this.#options.onEvent({ type: 'stream-reset', sessionId: this.sessionId, error }),
       nextNumber: () => link.channel.sending.nextNumber,
+      destination: formatEndpoint(this.#to),
     });
   }
 
@@ -273,8 +274,8 @@ export class PortSession implements DataLinkHandler {
   serviceMessage(message: Message): void {
     if (message.messageType !== 'channel_closed') return;
     const reason = channelClosedReason(message.payload);
-    // The cloud ended it: there is nothing to terminate.
-    this.#closing ??= Promise.resolve();
+    // The cloud ended it. Its ticket is released all the same: whoever keeps an account of sessions learns by it.
+    this.#closing ??= this.#release();
     this.#end({ reason: reason || 'the service closed the session', error: this.#errorOfClose(reason) });
     this.#link?.close();
   }
@@ -292,6 +293,11 @@ export class PortSession implements DataLinkHandler {
         return new CloudtunError('CT_REMOTE_REFUSED', `the far machine could not connect to ${where}`, {
           details,
           hint: 'check that the service runs and that its firewall or security group admits the far machine',
+        });
+      case 'unknown-name':
+        return new CloudtunError('CT_REMOTE_REFUSED', `the far machine cannot resolve the name in ${where}`, {
+          details,
+          hint: 'names are looked up on the far machine: check the spelling, and its DNS',
         });
       case 'handshake-timeout':
         return new CloudtunError('CT_TIMEOUT', 'the session was not begun in time', { details, hint: 'try again' });

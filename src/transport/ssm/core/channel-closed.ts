@@ -20,8 +20,12 @@ export function channelClosedReason(payload: Buffer): string {
 }
 
 /** What the agent's words say about the cause. Only these texts exist for it; there is no code. */
-export function classifyChannelClosed(reason: string): 'ended' | 'forbidden' | 'refused' | 'handshake-timeout' {
+export function classifyChannelClosed(
+  reason: string,
+): 'ended' | 'forbidden' | 'refused' | 'unknown-name' | 'handshake-timeout' {
   if (/^Forwarding to IP address .* is forbidden/.test(reason)) return 'forbidden';
+  if (/\blookup \S+.*: (no such host|server misbehaving|i\/o timeout)|Unable to resolve host/.test(reason))
+    return 'unknown-name';
   if (reason.includes('Unable to connect to specified port')) return 'refused';
   if (/Handshake timed out|Timed out waiting for encryption challenge/.test(reason)) return 'handshake-timeout';
   return 'ended';

@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import type { CloudtunError } from '../../../../src/domain/errors.ts';
 import { type AwsSettings, awsSettings, requireRegion } from '../../../../src/providers/aws/aws-settings.ts';
-import { editDistance, nearestNames } from '../../../../src/providers/aws/nearest-names.ts';
 import { manualWorld } from '../../../support/manual-world.ts';
 import { temporaryDirectory } from '../../../support/temporary-directory.ts';
 
@@ -168,16 +167,4 @@ describe('endpoints and switches', () => {
     assert.deepEqual([opposed.useFips, opposed.maxAttempts], [false, undefined]);
     assert.equal((await settingsWith(context, {}, { profile: 'prod' })).maxAttempts, 7);
   });
-});
-
-test('names that a person may have meant', () => {
-  assert.equal(editDistance('prdo', 'prod'), 1);
-  assert.equal(editDistance('kitten', 'sitting'), 3);
-  assert.equal(editDistance('', 'abc'), 3);
-  assert.deepEqual(nearestNames('prdo', ['prod', 'orders', 'prod-replica', 'archive']), ['prod']);
-  assert.deepEqual(nearestNames('prod', ['prod-replica', 'PROD-2', 'dev']), ['PROD-2', 'prod-replica']);
-  assert.deepEqual(nearestNames('x', ['y', 'abc']), ['y']);
-  assert.deepEqual(nearestNames('zzzzzz', ['prod']), []);
-  assert.deepEqual(nearestNames('a'.repeat(10_000), ['prod']), []);
-  assert.equal(nearestNames('web', ['web1', 'web2', 'web3', 'web4', 'web1']).length, 3);
 });

@@ -16,6 +16,7 @@ class Bench {
     const { world, clock } = manualWorld();
     this.clock = clock;
     this.port = new MuxPort(world, {
+      destination: 'db.internal:3306',
       outputWaiting: () => {},
       pause: () => {
         this.isPaused = true;

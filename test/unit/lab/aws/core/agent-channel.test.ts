@@ -21,7 +21,7 @@ class Bench {
       {
         randomBytes: seededRandom().bytes,
         wallOffset: 1_700_000_000_000,
-        emit: (frame) => this.#left.push(frame),
+        emit: (memory, offset, byteCount) => this.#left.push(Buffer.from(memory.subarray(offset, offset + byteCount))),
         take: (_type, payload) => {
           if (this.verdict === 'taken') this.taken.push(payload.toString());
           return this.verdict;

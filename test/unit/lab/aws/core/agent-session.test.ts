@@ -44,7 +44,8 @@ class Bench {
         observations: this.observations,
         knobs: () => ({ ...KNOBS, ...options.knobs }),
         isInputReliable: () => this.isInputReliable,
-        emit: (frame) => this.left.push(decode(frame)),
+        emit: (memory, offset, byteCount) =>
+          this.left.push(decode(Buffer.from(memory.subarray(offset, offset + byteCount)))),
         startPort: (mode) => this.modes.push(mode),
         ended: (output) => {
           this.ended = output;
