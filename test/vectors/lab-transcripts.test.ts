@@ -110,7 +110,7 @@ for (const { name, frames } of transcripts) {
       plan: () => DEFAULT_FAULT_PLAN,
       resolveDestination: () => destination,
       vpcCidrs: [],
-      send: (frame) => note(said, frame),
+      send: (memory, offset, byteCount) => note(said, Buffer.from(memory.subarray(offset, offset + byteCount))),
       isWireFull: () => false,
       isClientConnected: () => true,
       isInputReliable: () => true,

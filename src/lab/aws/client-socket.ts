@@ -75,6 +75,11 @@ export class ClientSocket {
     if (this.#isOpen) this.#writer.binary(frame);
   }
 
+  /** The same for `byteCount` bytes of `memory` at `offset`. */
+  sendFrom(memory: Buffer, offset: number, byteCount: number): void {
+    if (this.#isOpen) this.#writer.binaryFrom(memory, offset, byteCount);
+  }
+
   sendText(text: string): void {
     if (this.#isOpen) this.#writer.text(text);
   }

@@ -37,6 +37,14 @@ export class FrameWriter {
     this.#frame(FIN_BINARY, payload, payload.length);
   }
 
+  /** A binary message of `byteCount` bytes of `memory` at `offset`, without a view of them. */
+  binaryFrom(memory: Buffer, offset: number, byteCount: number): void {
+    this.#reserve(LONGEST_HEADER + byteCount);
+    const at = this.#header(FIN_BINARY, byteCount);
+    memory.copy(this.#slab, at, offset, offset + byteCount);
+    this.#end = at + byteCount;
+  }
+
   text(content: string): void {
     const payload = Buffer.from(content);
     this.#frame(FIN_TEXT, payload, payload.length);
@@ -75,21 +83,28 @@ export class FrameWriter {
 
   #frame(opcode: number, payload: Uint8Array, byteCount: number): void {
     this.#reserve(LONGEST_HEADER + byteCount);
+    const at = this.#header(opcode, payload.length);
+    this.#slab.set(byteCount === payload.length ? payload : payload.subarray(0, byteCount), at);
+    this.#end = at + byteCount;
+  }
+
+  /** Writes a header at the end; returns where the payload goes. */
+  #header(opcode: number, length: number): number {
     const slab = this.#slab;
     let at = this.#end;
     slab[at++] = opcode;
-    if (payload.length < 126) {
-      slab[at++] = payload.length;
-    } else if (payload.length < 65_536) {
+    if (length < 126) {
+      slab[at++] = length;
+    } else if (length < 65_536) {
       slab[at++] = 126;
-      at = slab.writeUInt16BE(payload.length, at);
+      slab[at++] = length >> 8;
+      slab[at++] = length & 0xff;
     } else {
       slab[at++] = 127;
       at = slab.writeUInt32BE(0, at);
-      at = slab.writeUInt32BE(payload.length, at);
+      at = slab.writeUInt32BE(length, at);
     }
-    slab.set(byteCount === payload.length ? payload : payload.subarray(0, byteCount), at);
-    this.#end = at + byteCount;
+    return at;
   }
 
   #reserve(byteCount: number): void {

@@ -7,7 +7,7 @@ import type { Millis } from '../../domain/millis.ts';
 import type { Timer } from '../../runtime/clock.ts';
 import type { World } from '../../runtime/world.ts';
 import { FLAG, PAYLOAD_TYPE } from '../../transport/ssm/core/wire-format.ts';
-import { MAX_KEPT_MESSAGES } from './core/agent-channel.ts';
+import { type Emit, MAX_KEPT_MESSAGES } from './core/agent-channel.ts';
 import { AgentSession, type Port, type PortMode } from './core/agent-session.ts';
 import type { ByteQueue } from './core/byte-queue.ts';
 import type { Observations } from './core/observations.ts';
@@ -34,7 +34,7 @@ export interface NodeAgentOptions {
   readonly resolveDestination: ResolveDestination;
   readonly vpcCidrs: readonly string[];
   /** To the client, by way of the relay. */
-  readonly send: (frame: Buffer) => void;
+  readonly send: Emit;
   readonly isWireFull: () => boolean;
   readonly isClientConnected: () => boolean;
   /** Nothing was lost, reordered or cut on the way in so far. */
@@ -86,8 +86,8 @@ export class NodeAgent implements Disposable {
         observations: options.observations,
         knobs: options.plan,
         isInputReliable: options.isInputReliable,
-        emit: (frame) => {
-          if (!this.#isDead) options.send(frame);
+        emit: (memory, offset, byteCount) => {
+          if (!this.#isDead) options.send(memory, offset, byteCount);
         },
         startPort: (mode) => void this.#startPort(mode),
         ended: (output) => {

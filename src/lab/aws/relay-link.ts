@@ -29,6 +29,11 @@ export class RelayLink {
     return this.#link.size;
   }
 
+  /** What is carried now arrives at once. */
+  get isClear(): boolean {
+    return this.#link.isClear(this.#options.faults());
+  }
+
   carry(frame: Buffer): void {
     const { clock, faults, fate, arrived } = this.#options;
     const current = faults();

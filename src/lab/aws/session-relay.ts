@@ -185,7 +185,7 @@ export class SessionRelay {
       plan: () => this.#plan,
       resolveDestination,
       vpcCidrs,
-      send: (frame) => this.#fromAgent(frame),
+      send: (memory, offset, byteCount) => this.#fromAgent(memory, offset, byteCount),
       isWireFull: () => (this.#client?.isFull ?? false) || this.#links.output.size > MAX_LINK_FRAMES,
       isClientConnected: () => this.#client !== undefined,
       isInputReliable: () => {
@@ -201,19 +201,27 @@ export class SessionRelay {
 
   // Carrying
 
-  #fromAgent(frame: Buffer): void {
-    const isData = frame[FIRST_LETTER] === OUTPUT_LETTER;
-    let carried = frame;
-    if (isData) {
-      this.#outputCount += 1;
-      if (this.#plan.corruptOutput.includes(this.#outputCount)) carried = corrupted(frame);
+  #fromAgent(memory: Buffer, offset: number, byteCount: number): void {
+    const isData = memory[offset + FIRST_LETTER] === OUTPUT_LETTER;
+    if (isData) this.#outputCount += 1;
+    const isCorrupted = isData && this.#plan.corruptOutput.includes(this.#outputCount);
+    if (this.#client !== undefined && !isCorrupted && this.#links.output.isClear) {
+      this.#transmit(memory, offset, byteCount);
+    } else {
+      // What travels or waits outlives this call, the memory does not.
+      const frame = Buffer.from(memory.subarray(offset, offset + byteCount));
+      if (isCorrupted) corrupt(frame);
+      this.#carryOutput(frame);
     }
-    if (this.#client !== undefined) this.#links.output.carry(carried);
-    else if (!this.#hasHadClient && this.#waiting.length < MAX_WAITING_FRAMES) this.#waiting.push(carried);
-    else this.#options.observations.counters.outputDroppedAway += 1;
     if (!isData) return;
     this.#inject(this.#outputCount);
     if (this.#outputCount === this.#plan.agentDiesAfterOutput) this.#agent?.die();
+  }
+
+  #carryOutput(frame: Buffer): void {
+    if (this.#client !== undefined) this.#links.output.carry(frame);
+    else if (!this.#hasHadClient && this.#waiting.length < MAX_WAITING_FRAMES) this.#waiting.push(frame);
+    else this.#options.observations.counters.outputDroppedAway += 1;
   }
 
   #linkFor(direction: Direction): RelayLink {
@@ -232,7 +240,7 @@ export class SessionRelay {
   }
 
   #arrive(direction: Direction, frame: Buffer): void {
-    if (direction === 'output') this.#transmit(frame);
+    if (direction === 'output') this.#transmit(frame, 0, frame.length);
     else if (this.#keptInput === undefined) this.#toAgent(frame);
     else this.#keep(this.#keptInput, frame);
   }
@@ -249,19 +257,19 @@ export class SessionRelay {
     this.#boundBacklog();
   }
 
-  #transmit(frame: Buffer): void {
+  #transmit(memory: Buffer, offset: number, byteCount: number): void {
     const client = this.#client;
     if (client === undefined) {
       this.#options.observations.counters.outputDroppedAway += 1;
       return;
     }
-    const verdict = this.#cuts.output.next(frame.length, this.#plan.cutOutput);
+    const verdict = this.#cuts.output.next(byteCount, this.#plan.cutOutput);
     if (verdict === 'none') {
-      client.send(frame);
+      client.sendFrom(memory, offset, byteCount);
       return;
     }
     this.#options.observations.counters.outputLost += 1;
-    if (verdict !== 'message') client.sendPart(frame, verdict);
+    if (verdict !== 'message') client.sendPart(memory.subarray(offset, offset + byteCount), verdict);
     this.#cut(verdict === 'message' ? this.#plan.cutCode : ABRUPT);
   }
 
@@ -363,9 +371,7 @@ export class SessionRelay {
   }
 }
 
-/** A copy with its last payload bit turned, so that the digest is wrong and a later repeat is right. */
-function corrupted(frame: Buffer): Buffer {
-  const copy = Buffer.from(frame);
-  if (copy.length > PAYLOAD_OFFSET) copy[copy.length - 1]! ^= 1;
-  return copy;
+/** Turns the last payload bit, so that the digest is wrong and a later repeat is right. */
+function corrupt(frame: Buffer): void {
+  if (frame.length > PAYLOAD_OFFSET) frame[frame.length - 1]! ^= 1;
 }

@@ -19,7 +19,7 @@ import {
   PAYLOAD_TYPE,
 } from '../../../transport/ssm/core/wire-format.ts';
 import type { ByteQueue } from './byte-queue.ts';
-import { FrameSlab } from './frame-slab.ts';
+import { type FrameSlab, FrameSlabs } from './frame-slab.ts';
 import { InputAudit } from './input-audit.ts';
 import type { Observations } from './observations.ts';
 import { quickAcknowledgedOutput } from './quick-acknowledge.ts';
@@ -32,11 +32,14 @@ import { UnacknowledgedList } from './unacknowledged-list.ts';
  */
 export type Verdict = 'taken' | 'refused' | 'blocked';
 
+/** A message for the client: `byteCount` bytes of `memory` at `offset`, valid during the call. */
+export type Emit = (memory: Buffer, offset: number, byteCount: number) => void;
+
 export interface ChannelOptions {
   readonly randomBytes: RandomBytes;
   /** Wall clock minus the clock of `now`, for creation dates. */
   readonly wallOffset: Millis;
-  readonly emit: (frame: Buffer) => void;
+  readonly emit: Emit;
   readonly take: (payloadType: number, payload: Buffer) => Verdict;
   readonly witness: Observations;
   /** Asked for each input message. */
@@ -61,7 +64,7 @@ export class AgentChannel {
 
   #nextOutput = 0;
   readonly #unacknowledged = new UnacknowledgedList();
-  readonly #slab = new FrameSlab();
+  readonly #slabs = new FrameSlabs();
   readonly #acknowledgeText = new AcknowledgeText('input_stream_data');
   #isPaused = false;
   #nextTick: Millis;
@@ -106,39 +109,41 @@ export class AgentChannel {
   // Sending
 
   send(payloadType: number, payload: Uint8Array, now: Millis): void {
-    const writer = this.#nextOutput === 0 ? this.#first : this.#output;
-    this.#launch(
-      writer.build(payloadType, payload, this.#nextOutput, this.#options.wallOffset + now),
-      payload.length,
-      now,
-    );
+    const slab = this.#slabs.reserve(PAYLOAD_OFFSET + payload.length);
+    slab.memory.set(payload, slab.end + PAYLOAD_OFFSET);
+    this.#launch(slab, payloadType, payload.length, now);
   }
 
   /** One message with the next `byteCount` bytes of `queue`. */
   sendFrom(queue: ByteQueue, byteCount: number, now: Millis): void {
-    const offset = this.#slab.reserve(PAYLOAD_OFFSET + byteCount);
-    const { memory } = this.#slab;
-    queue.copy(memory, offset + PAYLOAD_OFFSET, byteCount);
-    const wall = this.#options.wallOffset + now;
-    this.#output.writeHeader(memory, offset, PAYLOAD_TYPE.output, byteCount, this.#nextOutput, wall);
-    this.#launch(memory.subarray(offset, offset + PAYLOAD_OFFSET + byteCount), byteCount, now);
+    const slab = this.#slabs.reserve(PAYLOAD_OFFSET + byteCount);
+    queue.copy(slab.memory, slab.end + PAYLOAD_OFFSET, byteCount);
+    this.#launch(slab, PAYLOAD_TYPE.output, byteCount, now);
   }
 
-  #launch(frame: Buffer, payloadBytes: number, now: Millis): void {
+  /** The payload stands in the slab already. */
+  #launch(slab: FrameSlab, payloadType: number, payloadBytes: number, now: Millis): void {
     const { counters } = this.#options.witness;
+    const number = this.#nextOutput;
+    const writer = number === 0 ? this.#first : this.#output;
+    const offset = slab.end;
+    writer.writeHeader(slab.memory, offset, payloadType, payloadBytes, number, this.#options.wallOffset + now);
+    const byteCount = PAYLOAD_OFFSET + payloadBytes;
+    slab.end += byteCount;
+    this.#nextOutput += 1;
     counters.outputMessages += 1;
     counters.outputPayloadBytes += payloadBytes;
     if (this.#unacknowledged.size < MAX_KEPT_MESSAGES) {
-      this.#unacknowledged.add(this.#nextOutput, frame, now);
+      slab.live += 1;
+      this.#unacknowledged.add(number, slab, offset, byteCount, now);
       if (this.#unacknowledged.size > counters.maxUnacknowledged) {
         counters.maxUnacknowledged = this.#unacknowledged.size;
       }
     } else {
       counters.outputNotKept += 1;
     }
-    this.#nextOutput += 1;
     if (this.#isPaused) counters.outputWhilePaused += 1;
-    else this.#options.emit(frame);
+    else this.#options.emit(slab.memory, offset, byteCount);
   }
 
   /** Repeats output 0, as the resend timer does; for the duplicate handshake faults. */
@@ -146,7 +151,7 @@ export class AgentChannel {
     const first = this.#unacknowledged.get(0);
     if (first === undefined) return;
     this.#unacknowledged.touch(0, now);
-    this.#options.emit(first);
+    this.#options.emit(first, 0, first.length);
   }
 
   /** When to call `tick`; undefined while nothing waits for an acknowledge. */
@@ -163,7 +168,8 @@ export class AgentChannel {
     if (oldest === undefined || now - this.#unacknowledged.sentAt(oldest) <= this.#estimate.timeout) return;
     this.#unacknowledged.touch(oldest, now);
     this.#options.witness.counters.outputResends += 1;
-    this.#options.emit(this.#unacknowledged.get(oldest)!);
+    const frame = this.#unacknowledged.get(oldest)!;
+    this.#options.emit(frame, 0, frame.length);
   }
 
   /** pause_publication: neither first sendings nor repairs leave any more. */
@@ -250,8 +256,10 @@ export class AgentChannel {
   }
 
   #settle(number: number, now: Millis): void {
-    const sentAt = this.#unacknowledged.remove(number);
-    if (sentAt !== undefined) this.#estimate.add(now - sentAt);
+    const slab = this.#unacknowledged.remove(number);
+    if (slab === undefined) return;
+    this.#slabs.release(slab);
+    this.#estimate.add(now - this.#unacknowledged.sentAt(number));
   }
 
   #onInput(message: Message, now: Millis): void {
@@ -303,15 +311,15 @@ export class AgentChannel {
   }
 
   #acknowledge(message: Message, now: Millis): void {
-    const offset = this.#slab.reserve(PAYLOAD_OFFSET + MAX_ACKNOWLEDGE_BYTES);
-    const { memory } = this.#slab;
+    // Built at the end of a slab, which is not moved: whoever transmits it has copied it by then.
+    const { memory, end } = this.#slabs.reserve(PAYLOAD_OFFSET + MAX_ACKNOWLEDGE_BYTES);
     const { frame, sequenceNumber } = message;
-    const start = offset + PAYLOAD_OFFSET;
+    const start = end + PAYLOAD_OFFSET;
     const length = this.#acknowledgeText.write(memory, start, frame, OFFSET.messageId, sequenceNumber);
     const wall = this.#options.wallOffset + now;
-    this.#acknowledges.writeHeader(memory, offset, PAYLOAD_TYPE.none, length, 0, wall);
+    this.#acknowledges.writeHeader(memory, end, PAYLOAD_TYPE.none, length, 0, wall);
     this.#options.witness.counters.acknowledgesSent += 1;
-    this.#options.emit(memory.subarray(offset, start + length));
+    this.#options.emit(memory, end, PAYLOAD_OFFSET + length);
   }
 }
 

@@ -14,7 +14,7 @@ import type { Millis } from '../../../domain/millis.ts';
 import type { RandomBytes } from '../../../transport/ssm/core/message-writer.ts';
 import { judgeAgent, judgeClient } from '../../../transport/ssm/core/version-gates.ts';
 import { FLAG, PAYLOAD_TYPE } from '../../../transport/ssm/core/wire-format.ts';
-import { AgentChannel, type Verdict } from './agent-channel.ts';
+import { AgentChannel, type Emit, type Verdict } from './agent-channel.ts';
 import {
   HANDSHAKE_LIMIT,
   HANDSHAKE_TIMED_OUT,
@@ -54,7 +54,7 @@ export interface AgentSessionOptions {
   readonly knobs: () => AgentKnobs;
   /** Nothing was lost, reordered or cut on the way in so far. */
   readonly isInputReliable: () => boolean;
-  readonly emit: (frame: Buffer) => void;
+  readonly emit: Emit;
   /** The handshake is done: resolve, dial, then call `usePort` or `finish`. */
   readonly startPort: (mode: PortMode) => void;
   /** The plugin ended and its output was acknowledged, or 2 s have passed. `output` goes into `channel_closed`. */

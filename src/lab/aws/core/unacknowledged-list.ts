@@ -1,13 +1,17 @@
 /**
- * The agent's list of what it sent and nobody acknowledged, by number: a ring, because a map with an object for each of 100,000
- * messages a second is most of what the agent would do.
+ * The agent's list of what it sent and nobody acknowledged, by number: a ring of places in memory. An object for each of 100,000
+ * messages a second, or a view, would make the collector of garbage the busiest part of the agent.
  */
 import type { Millis } from '../../../domain/millis.ts';
+import type { FrameSlab } from './frame-slab.ts';
 
 const FIRST_CAPACITY = 1_024;
 
 export class UnacknowledgedList {
-  #frames: (Buffer | undefined)[] = new Array(FIRST_CAPACITY);
+  /** Undefined: acknowledged, or never here. */
+  #slab: (FrameSlab | undefined)[] = new Array(FIRST_CAPACITY);
+  #offset = new Uint32Array(FIRST_CAPACITY);
+  #byteCount = new Uint32Array(FIRST_CAPACITY);
   #sentAt = new Float64Array(FIRST_CAPACITY);
   /** The oldest number that may be here. */
   #oldest = 0;
@@ -15,31 +19,40 @@ export class UnacknowledgedList {
   #end = 0;
   size = 0;
 
-  /** @param number higher than all before it */
-  add(number: number, frame: Buffer, now: Millis): void {
+  /**
+   * @param number higher than all before it
+   * @param slab holds the message at `offset`, and counts it as live
+   */
+  add(number: number, slab: FrameSlab, offset: number, byteCount: number, now: Millis): void {
     if (this.size === 0) this.#oldest = number;
-    while (number - this.#oldest >= this.#frames.length) this.#grow();
-    const at = number & (this.#frames.length - 1);
-    this.#frames[at] = frame;
+    while (number - this.#oldest >= this.#slab.length) this.#grow();
+    const at = number & (this.#slab.length - 1);
+    this.#slab[at] = slab;
+    this.#offset[at] = offset;
+    this.#byteCount[at] = byteCount;
     this.#sentAt[at] = now;
     this.#end = number + 1;
     this.size += 1;
   }
 
+  /** The message, while it is here. */
   get(number: number): Buffer | undefined {
     if (number < this.#oldest || number >= this.#end) return undefined;
-    return this.#frames[number & (this.#frames.length - 1)];
+    const at = number & (this.#slab.length - 1);
+    const offset = this.#offset[at]!;
+    return this.#slab[at]?.memory.subarray(offset, offset + this.#byteCount[at]!);
   }
 
-  /** Takes one off; returns when it was sent last, or undefined when it is not here. */
-  remove(number: number): Millis | undefined {
-    if (this.get(number) === undefined) return undefined;
-    const mask = this.#frames.length - 1;
-    const at = number & mask;
-    this.#frames[at] = undefined;
+  /** Takes one off; returns its slab, or undefined when it is not here. */
+  remove(number: number): FrameSlab | undefined {
+    if (number < this.#oldest || number >= this.#end) return undefined;
+    const mask = this.#slab.length - 1;
+    const slab = this.#slab[number & mask];
+    if (slab === undefined) return undefined;
+    this.#slab[number & mask] = undefined;
     this.size -= 1;
-    while (this.#oldest < this.#end && this.#frames[this.#oldest & mask] === undefined) this.#oldest += 1;
-    return this.#sentAt[at];
+    while (this.#oldest < this.#end && this.#slab[this.#oldest & mask] === undefined) this.#oldest += 1;
+    return slab;
   }
 
   /** The oldest one's number, while there is one. */
@@ -47,25 +60,35 @@ export class UnacknowledgedList {
     return this.size === 0 ? undefined : this.#oldest;
   }
 
+  /** When one was sent last; also right after it was removed. */
   sentAt(number: number): Millis {
-    return this.#sentAt[number & (this.#frames.length - 1)]!;
+    return this.#sentAt[number & (this.#slab.length - 1)]!;
   }
 
   /** It was sent again. */
   touch(number: number, now: Millis): void {
-    this.#sentAt[number & (this.#frames.length - 1)] = now;
+    this.#sentAt[number & (this.#slab.length - 1)] = now;
   }
 
   #grow(): void {
-    const capacity = this.#frames.length * 2;
-    const frames: (Buffer | undefined)[] = new Array(capacity);
-    const sentAt = new Float64Array(capacity);
+    const mask = this.#slab.length - 1;
+    const grown = new UnacknowledgedList();
+    const capacity = this.#slab.length * 2;
+    grown.#slab = new Array(capacity);
+    grown.#offset = new Uint32Array(capacity);
+    grown.#byteCount = new Uint32Array(capacity);
+    grown.#sentAt = new Float64Array(capacity);
     for (let number = this.#oldest; number < this.#end; number++) {
-      const from = number & (this.#frames.length - 1);
-      frames[number & (capacity - 1)] = this.#frames[from];
-      sentAt[number & (capacity - 1)] = this.#sentAt[from]!;
+      const from = number & mask;
+      const to = number & (capacity - 1);
+      grown.#slab[to] = this.#slab[from];
+      grown.#offset[to] = this.#offset[from]!;
+      grown.#byteCount[to] = this.#byteCount[from]!;
+      grown.#sentAt[to] = this.#sentAt[from]!;
     }
-    this.#frames = frames;
-    this.#sentAt = sentAt;
+    this.#slab = grown.#slab;
+    this.#offset = grown.#offset;
+    this.#byteCount = grown.#byteCount;
+    this.#sentAt = grown.#sentAt;
   }
 }
