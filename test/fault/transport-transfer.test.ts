@@ -61,7 +61,10 @@ suite('transfers through a bad link', () => {
     );
     assert.equal(counters.cuts, 5);
     assert.ok(counters.outputLost > 5 && counters.reordered > 100);
-    assert.ok(elapsed < 1.5 * (paceTime + 100 * (counters.outputLost + counters.inputLost)), `${elapsed} ms`);
+    // The bound itself is a figure of `npm run bench`; here only that nothing waited for minutes.
+    const bound = 1.5 * (paceTime + 100 * (counters.outputLost + counters.inputLost));
+    t.diagnostic(`${(elapsed / bound).toFixed(2)} of the bound`);
+    assert.ok(elapsed < 3 * bound, `${elapsed} ms`);
     assert.deepEqual(violations, []);
     t.diagnostic(`the reorder buffer is bounded at ${MAX_REORDERED_BYTES} bytes`);
   });

@@ -145,12 +145,13 @@ export class DataLink {
     const pump = this.#pump;
     const source = this.#handler.source;
     const now = this.#world.clock.now();
-    if (pump?.isOpen && source && !this.channel.isPaused(now)) {
-      if (pump.hasRoom) {
+    if (pump?.isOpen) {
+      if (source && !this.channel.isPaused(now) && pump.hasRoom) {
         const sent = this.channel.sendFrom(source, SEND_BURST, now, pump.transmit);
         if (sent > 0) this.channel.sendAcknowledges(now, pump.transmit, true);
         if (sent === SEND_BURST) this.#world.clock.soon(() => this.send());
       }
+      // Also without a source or while paused: acknowledges and repeated messages wait in the batch.
       pump.flush();
     }
     this.#schedule();
