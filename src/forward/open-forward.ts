@@ -24,6 +24,9 @@ import { LimitWatch } from './limit-watch.ts';
 import { LocalClient } from './local-client.ts';
 import { type ProbedFarSide, probe as systemProbe } from './probe.ts';
 
+/** Waiting clients whose first bytes are read already, 64 KiB at most of each. */
+const READ_WHILE_WAITING = 32;
+
 /** Clients of one rule that wait for it to become ready; one more is reset (guessed: connection pools open tens). */
 const WAITING_LIMIT = 64;
 /** Longer than a call that starts a session may take after it was called off, and a session to be ended. */
@@ -248,6 +251,8 @@ class Forward implements RunningForward {
       this.#hasWarnedOfCrowd = true;
       return;
     }
+    // To notice that a client leaves while it waits, it must be read; not so when many of them wait.
+    if (state.waiting.size < READ_WHILE_WAITING) socket.read(0);
     const client = new LocalClient(world, peers, socket);
     if (state.probed) {
       void this.#serve(rule, client);

@@ -82,8 +82,15 @@ async function bindAll(
 
 function bindOne(address: string, port: number, onConnection: (socket: Socket) => void): Promise<Server> {
   const server = createServer(
-    // Half-open: a client that has sent all it has to say may still wait for the answer.
-    { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_DELAY },
+    // Half-open: a client that has sent all it has to say may still wait for the answer. Paused: Node would read 64 KiB of each
+    // accepted client by itself, and a thousand may come at once.
+    {
+      allowHalfOpen: true,
+      pauseOnConnect: true,
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: KEEP_ALIVE_DELAY,
+    },
     (socket) => {
       // A client may reset the connection before anybody looks after it; without a listener that would end the process.
       socket.on('error', () => {});

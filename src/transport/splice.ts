@@ -3,6 +3,7 @@ import type { TunnelStream } from '../domain/dialer.ts';
 import { asCloudtunError, CloudtunError } from '../domain/errors.ts';
 import type { Millis } from '../domain/millis.ts';
 import type { Timer } from '../runtime/clock.ts';
+import { startReading, stopReading } from '../runtime/socket-reading.ts';
 import type { World } from '../runtime/world.ts';
 import type { PeerWatch } from './peer-watch.ts';
 
@@ -64,7 +65,8 @@ export class Splice {
   #peerWatch: { cancel(): void } | undefined;
   #patience: Timer | undefined;
   #linger: Timer | undefined;
-  #unsubscribe: (() => void) | undefined;
+  readonly #congestionListener = { congested: () => stopReading(this.#local), relieved: () => this.#readLocal() };
+  #leaveCongestion: (() => void) | undefined;
 
   constructor(world: World, peers: PeerWatch, local: Socket, stream: TunnelStream) {
     this.#world = world;
@@ -75,6 +77,7 @@ export class Splice {
     this.closed = new Promise((resolve) => {
       this.#settle = resolve;
     });
+    this.#leaveCongestion = stream.congestion?.join(this.#congestionListener);
     this.#wireLocal();
     this.#wireStream();
   }
@@ -123,10 +126,6 @@ export class Splice {
     const stream = this.#stream;
     stream.on('data', (chunk: Buffer) => this.#onStreamData(chunk));
     stream.on('drain', () => this.#readLocal());
-    this.#unsubscribe = stream.congestion?.subscribe((isCongested) => {
-      if (isCongested) this.#local.pause();
-      else this.#readLocal();
-    });
     stream.on('end', () => this.#onStreamEnd());
     stream.on('error', (error) => this.#onStreamError(error));
     stream.on('close', () => this.#onStreamClose());
@@ -138,22 +137,25 @@ export class Splice {
 
   /** Reads the client, unless its stream or the whole tunnel has enough waiting. */
   #readLocal(): void {
-    if (this.#streamClosed || !(this.#stream.congestion?.isCongested || this.#stream.writableNeedDrain))
-      this.#local.resume();
+    const isStopped = this.#stream.congestion?.stops(this.#congestionListener) || this.#stream.writableNeedDrain;
+    if (this.#streamClosed || !isStopped) startReading(this.#local);
   }
 
-  readonly #onTaken = (): void => {
+  #onTaken(byteCount: number): void {
+    this.#stream.congestion?.sent(byteCount);
     this.#pendingWrites -= 1;
     if (this.#pendingWrites === 0 && this.#localClosed) this.#destroyFinished();
-  };
+  }
 
   #onLocalData(chunk: Buffer): void {
     if (this.#streamClosed || this.#stream.writableEnded || this.#stream.destroyed) return;
     this.#lastActivity = this.#world.clock.now();
     this.#bytesUp += chunk.length;
     this.#pendingWrites += 1;
-    if (this.#stream.write(chunk, this.#onTaken)) return;
-    this.#local.pause();
+    const hasRoom = this.#stream.write(chunk, () => this.#onTaken(chunk.length));
+    this.#stream.congestion?.waiting(chunk.length);
+    if (hasRoom) return;
+    stopReading(this.#local);
     this.#bePatient();
   }
 
@@ -161,7 +163,11 @@ export class Splice {
     this.#lastActivity = this.#world.clock.now();
     this.#bytesDown += chunk.length;
     if (this.#local.destroyed || this.#local.writableEnded) return;
-    if (!this.#local.write(chunk)) this.#stream.pause();
+    const { congestion } = this.#stream;
+    congestion?.hold(chunk.length);
+    // The callback comes also when the socket is destroyed.
+    const hasRoom = this.#local.write(chunk, () => congestion?.release(chunk.length));
+    if (!hasRoom) this.#stream.pause();
   }
 
   #onLocalEnd(): void {
@@ -178,7 +184,7 @@ export class Splice {
 
   #onLocalClose(): void {
     this.#localClosed = true;
-    this.#unsubscribe?.();
+    this.#leaveCongestion?.();
     this.#stopWaiting();
     if (!this.#streamClosed) this.#releaseStream();
     this.#settleWhenClosed();
@@ -201,7 +207,7 @@ export class Splice {
   #onStreamClose(): void {
     if (this.#streamClosed) return;
     this.#streamClosed = true;
-    this.#unsubscribe?.();
+    this.#leaveCongestion?.();
     this.#stopWaiting();
     if (!this.#local.destroyed) {
       if (this.#streamEnded) this.#lingerLocal();
@@ -217,7 +223,7 @@ export class Splice {
 
   #lingerLocal(): void {
     this.#local.end();
-    this.#local.resume();
+    startReading(this.#local);
     const startLinger = () => {
       if (this.#localEnded || this.#linger) return;
       this.#linger = this.#world.clock.after(LINGER, () => this.#local.destroy());

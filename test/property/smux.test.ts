@@ -221,7 +221,12 @@ test('many Duplexes against an echoing far side: each gets its own bytes back, w
       writes,
       fc.integer({ min: 9, max: 1_536 }),
       async (count, plan, maxBytes) => {
-        const mux = new Mux({ destination: 'db.internal:3306', outputWaiting: () => {}, stalled: () => {} });
+        const mux = new Mux({
+          destination: 'db.internal:3306',
+          soon: (call) => call(),
+          outputWaiting: () => {},
+          stalled: () => {},
+        });
         const streams: SmuxStream[] = Array.from({ length: count }, () => mux.open());
         const expected = streams.map(() => '');
         const got = streams.map(() => '');

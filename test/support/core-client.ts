@@ -33,7 +33,12 @@ export class CoreClient {
   now = 0;
 
   constructor(options: CoreClientOptions) {
-    this.mux = new Mux({ destination: 'db.internal:3306', outputWaiting: () => {}, stalled: () => {} });
+    this.mux = new Mux({
+      destination: 'db.internal:3306',
+      soon: (call) => call(),
+      outputWaiting: () => {},
+      stalled: () => {},
+    });
     this.channel = new DataChannel(
       { deliver: (type, payload) => this.#deliver(type, payload, options), serviceMessage: () => {} },
       { randomBytes: seededRandom().bytes, wall: () => 1_700_000_000_000 + this.now },

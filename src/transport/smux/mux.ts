@@ -11,24 +11,19 @@ import { SmuxStream, type SmuxStreamOwner } from './smux-stream.ts';
 /** What one stream may hold for a slow reader before its session stops reading. */
 export const MAX_HELD_PER_STREAM = 4 * 1024 * 1024;
 /** What all streams of a session may hold together. */
-export const MAX_HELD_PER_SESSION = 16 * 1024 * 1024;
+export const MAX_HELD_PER_SESSION = 8 * 1024 * 1024;
 /** Only when a stream holds more than this is it worth adding up what all of them hold. */
 const BEHIND_BYTES = 16 * 1024;
 /** Reading goes on when the held bytes fall below this share of the limit. */
 const RESUME_SHARE = 0.5;
-
-/**
- * What may wait to be sent before local clients are not read any more, and when they are read again. A thousand clients bring 64 KiB
- * each in one turn of the event loop otherwise.
- */
-export const CONGESTED_BYTES = 1024 * 1024;
-const RELIEVED_BYTES = 512 * 1024;
 
 export interface MuxHandler {
   /** Where the streams lead, for errors: `host:port`. */
   readonly destination: string;
   /** Something waits to be pulled. */
   outputWaiting(): void;
+  /** Runs a call in the next turn of the event loop. */
+  soon(call: () => void): void;
   /** True: stop reading from the pipe. */
   stalled(isStalled: boolean): void;
 }
@@ -43,12 +38,18 @@ export class Mux implements SmuxStreamOwner {
   readonly #unacknowledgedSyns: { stream: SmuxStream; number: number }[] = [];
   #messageNumber = 0;
   #isStalled = false;
-  readonly congestion = new Congestion();
+  readonly congestion: Congestion;
   bytesUp = 0;
   bytesDown = 0;
 
   constructor(handler: MuxHandler) {
     this.#handler = handler;
+    this.congestion = new Congestion(
+      (call) => handler.soon(call),
+      () => {
+        if (this.#isStalled) this.#judgeStall();
+      },
+    );
     this.#core = new SmuxStreams({
       data: (id, bytes) => this.#data(id, bytes),
       finished: (id, refused) => this.#finished(id, refused),
@@ -91,9 +92,7 @@ export class Mux implements SmuxStreamOwner {
   /** Fills `target`; `messageNumber` is the number of the data message that will carry it. */
   pull(target: Buffer, offset: number, maxBytes: number, messageNumber: number): number {
     this.#messageNumber = messageNumber;
-    const pulled = this.#core.pull(target, offset, maxBytes);
-    if (this.congestion.isCongested && this.#core.queuedBytes < RELIEVED_BYTES) this.congestion.set(false);
-    return pulled;
+    return this.#core.pull(target, offset, maxBytes);
   }
 
   /** Every message below `number` is acknowledged: the SYNs in them were taken. */
@@ -121,7 +120,7 @@ export class Mux implements SmuxStreamOwner {
       someReaderIsBehind ||= stream.heldBytes > BEHIND_BYTES;
     }
     this.#touched.clear();
-    if (someReaderIsBehind) this.#judgeStall();
+    if (someReaderIsBehind || this.congestion.heldBytes > MAX_HELD_PER_SESSION) this.#judgeStall();
   }
 
   connectFailed(): void {
@@ -152,7 +151,6 @@ export class Mux implements SmuxStreamOwner {
   write(stream: SmuxStream, bytes: Buffer, taken: () => void): void {
     this.bytesUp += bytes.length;
     this.#core.write(stream.id, bytes, taken);
-    if (this.#core.queuedBytes > CONGESTED_BYTES) this.congestion.set(true);
     this.#handler.outputWaiting();
   }
 
@@ -164,7 +162,6 @@ export class Mux implements SmuxStreamOwner {
     this.#streams.delete(stream.id);
     this.#touched.delete(stream);
     this.#core.close(stream.id, dropQueued);
-    if (this.#core.queuedBytes < RELIEVED_BYTES) this.congestion.set(false);
     this.#handler.outputWaiting();
     if (this.#isStalled) this.#judgeStall();
   }
@@ -199,7 +196,8 @@ export class Mux implements SmuxStreamOwner {
 
   #held(): { most: number; total: number } {
     let most = 0;
-    let total = 0;
+    // What the streams hold, and what their readers' sockets have not taken.
+    let total = this.congestion.heldBytes;
     for (const stream of this.#streams.values()) {
       most = Math.max(most, stream.heldBytes);
       total += stream.heldBytes;

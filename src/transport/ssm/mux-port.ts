@@ -43,6 +43,7 @@ export class MuxPort implements PortCarrier {
     this.#owner = owner;
     this.#mux = new Mux({
       destination: owner.destination,
+      soon: (call) => void world.clock.soon(call),
       outputWaiting: () => owner.outputWaiting(),
       stalled: (isStalled) => this.#onStall(isStalled),
     });

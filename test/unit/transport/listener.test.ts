@@ -125,7 +125,10 @@ test('after disposing, connections are refused and those that were accepted live
   const late = connect({ host: '127.0.0.1', port });
   const [error] = await once(late, 'error');
   assert.equal(error.code, 'ECONNREFUSED');
-  const [data] = await once(accepted[0]!, 'data');
+  // Accepted sockets are paused: whoever wants their bytes reads.
+  const received = once(accepted[0]!, 'data');
+  accepted[0]!.resume();
+  const [data] = await received;
   assert.equal(String(data), 'hello');
   client.destroy();
   accepted[0]!.destroy();

@@ -61,7 +61,6 @@ export class SmuxStreams {
   #promisedBytes = 0;
   #nextId = FIRST_STREAM_ID;
   #refusals = 0;
-  #queuedBytes = 0;
 
   constructor(handler: SmuxStreamsHandler) {
     this.#handler = handler;
@@ -82,11 +81,6 @@ export class SmuxStreams {
     let count = 0;
     for (const stream of this.#streams.values()) if (!stream.finSent) count++;
     return count;
-  }
-
-  /** Bytes of all streams that wait to be pulled. */
-  get queuedBytes(): number {
-    return this.#queuedBytes;
   }
 
   get hasOutput(): boolean {
@@ -119,7 +113,6 @@ export class SmuxStreams {
     if (stream === undefined || stream.finPending || stream.finSent || bytes.length === 0) return taken();
     stream.queue.push({ bytes, taken });
     stream.queuedBytes += bytes.length;
-    this.#queuedBytes += bytes.length;
     this.#standInLine(stream);
   }
 
@@ -204,7 +197,6 @@ export class SmuxStreams {
     chunk.bytes.copy(target, at, 0, wanted);
     this.#promisedBytes -= wanted;
     stream.queuedBytes -= wanted;
-    this.#queuedBytes -= wanted;
     if (wanted === chunk.bytes.length) {
       stream.queue.shift();
       chunk.taken();
@@ -240,7 +232,6 @@ export class SmuxStreams {
       );
       stream.queue.push({ bytes, taken: () => {} });
     }
-    this.#queuedBytes -= stream.queuedBytes - promised;
     stream.queuedBytes = promised;
     for (const chunk of dropped) chunk.taken();
   }

@@ -17,6 +17,7 @@ class Bench {
   number = 0;
   readonly mux = new Mux({
     destination: 'db.internal:3306',
+    soon: (call) => call(),
     outputWaiting: () => void this.wakes++,
     stalled: (isStalled) => void this.stalls.push(isStalled),
   });
