@@ -2,6 +2,15 @@ import assert from 'node:assert/strict';
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import test from 'node:test';
+import { SMUX_MAX_SENT_PAYLOAD } from '../../src/transport/smux/core/frame.ts';
+import { MAX_HELD_PER_SESSION, MAX_HELD_PER_STREAM } from '../../src/transport/smux/mux.ts';
+import { ACKNOWLEDGE_DELAY_MS, MAX_PAUSE_MS } from '../../src/transport/ssm/core/data-channel.ts';
+import { MAX_WINDOW_BYTES, MIN_WINDOW_BYTES } from '../../src/transport/ssm/core/pacer.ts';
+import { MAX_REORDERED_BYTES, MAX_REORDERED_MESSAGES } from '../../src/transport/ssm/core/reorder-buffer.ts';
+import { BASIC_CLIENT_VERSION, CLIENT_VERSION } from '../../src/transport/ssm/core/version-gates.ts';
+import { DEFAULT_MESSAGE_PAYLOAD } from '../../src/transport/ssm/core/wire-format.ts';
+import { MAX_SIBLING_STALL_MS } from '../../src/transport/ssm/mux-port.ts';
+import { KEEP_ALIVE_INTERVAL_MS, PONG_DEADLINE_MS } from '../../src/transport/ws/message-pump.ts';
 
 const root = join(import.meta.dirname, '../..');
 const read = (file: string) => readFileSync(join(root, file), 'utf8');
@@ -71,3 +80,29 @@ test('an ADR has its number, its status and the three parts', () => {
     );
   }
 });
+
+/** Figures that a page states, each made of the constant it speaks of. */
+const MIB = 1024 * 1024;
+const FIGURES: readonly (readonly [page: string, text: string])[] = [
+  ['docs/protocol/smux.md', `| held for one stream | ${MAX_HELD_PER_STREAM / MIB} MiB |`],
+  ['docs/protocol/smux.md', `| held for all streams of a session | ${MAX_HELD_PER_SESSION / MIB} MiB |`],
+  ['docs/protocol/smux.md', `| a stall while siblings are open | ${MAX_SIBLING_STALL_MS / 1_000} s |`],
+  ['docs/protocol/smux.md', `Senders cut writes at ${SMUX_MAX_SENT_PAYLOAD.toLocaleString('en')} bytes`],
+  ['docs/protocol/ssm.md', `cloudtun pings every ${KEEP_ALIVE_INTERVAL_MS / 1_000} s`],
+  ['docs/protocol/ssm.md', `a missing pong ends it after ${PONG_DEADLINE_MS / 1_000} s`],
+  ['docs/protocol/ssm.md', `collects acknowledges for ${ACKNOWLEDGE_DELAY_MS} ms`],
+  [
+    'docs/protocol/ssm.md',
+    `keep up to ${MAX_REORDERED_MESSAGES.toLocaleString('en')} messages and ${MAX_REORDERED_BYTES / MIB} MiB`,
+  ],
+  ['docs/protocol/ssm.md', `between ${MIN_WINDOW_BYTES / 1024} KiB and ${MAX_WINDOW_BYTES / MIB} MiB`],
+  ['docs/protocol/ssm.md', `for at most ${MAX_PAUSE_MS / 1_000} s, and discards nothing`],
+  ['docs/protocol/ssm.md', `cloudtun calls itself ${CLIENT_VERSION}, or ${BASIC_CLIENT_VERSION} to force basic mode`],
+  ['docs/protocol/ssm.md', `cloudtun sends ${DEFAULT_MESSAGE_PAYLOAD.toLocaleString('en')} bytes at most`],
+];
+
+for (const [page, text] of FIGURES) {
+  test(`${page} says: ${text}`, () => {
+    assert.ok(read(page).replaceAll(/\s+/g, ' ').includes(text), `${page} does not say "${text}"`);
+  });
+}
