@@ -84,7 +84,8 @@ async function main(): Promise<void> {
   const peers = findPeers(process.env);
   const directory = mkdtempSync(join(tmpdir(), 'cloudtun-interop-'));
   await using cleanup = new Lifetime();
-  cleanup.defer(() => rmSync(directory, { recursive: true, force: true }));
+  // At an interrupt, too.
+  process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
   const lab = cleanup.use(await LabProcess.start());
   const programs = cleanup.use(new Programs());
   const official = peers.aws === undefined ? undefined : new Official({ programs, lab, directory }, peers);
