@@ -1,5 +1,5 @@
 /** A client that does the least: handshake, one stream, then it throws away what comes and acknowledges nothing. */
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import WebSocket from 'ws';
 import { SMUX_COMMAND, smuxFrame } from '../../src/transport/smux/core/frame.ts';
 import { readMessage } from '../../src/transport/ssm/core/client-message.ts';
@@ -26,12 +26,13 @@ export async function rawSinkRate(lab: LabProcess, byteCount: number): Promise<n
   const send = (payloadType: number, payload: Uint8Array) =>
     socket.send(writer.build(payloadType, payload, number++, Date.now()));
   socket.on('error', reject);
+  socket.on('close', (code) => reject(new Error(`the raw sink was closed with ${code}`)));
   socket.on('open', () =>
     socket.send(
       openDataChannelText({
-        requestId: 'a',
+        requestId: randomUUID(),
         token: ticket.token.reveal(),
-        clientId: 'b',
+        clientId: randomUUID(),
         clientVersion: CLIENT_VERSION,
       }),
     ),

@@ -16,6 +16,8 @@ import type { SsmOptions } from './session-options.ts';
 
 /** The official client waits 45 s; a person does not. */
 const CONNECT_TIMEOUT_MS = 15_000;
+/** Added to every timer. With it acknowledges still leave within 7 ms; the agent's time-out is a round trip plus at least 10 ms. */
+const TIMER_SLACK_MS = 1;
 /** Data messages made in one go before the event loop gets its turn. */
 const SEND_BURST = 256;
 
@@ -220,7 +222,8 @@ export class DataLink {
     if (this.#timer && this.#timerAt <= wakeAt) return;
     this.#timer?.cancel();
     this.#timerAt = wakeAt;
-    const delay = Math.max(1, wakeAt - this.#world.clock.now());
+    // Timers may fire a fraction of a millisecond early, and would then be armed again for nothing.
+    const delay = Math.max(1, Math.ceil(wakeAt - this.#world.clock.now()) + TIMER_SLACK_MS);
     this.#timer = this.#world.clock.after(delay, () => this.#onTimer());
   }
 
