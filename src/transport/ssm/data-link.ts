@@ -241,6 +241,10 @@ export class DataLink {
   #closed(pump: MessagePump, end: PumpEnd): void {
     if (this.#isOver || pump !== this.#pump) return;
     this.#pump = undefined;
+    // Nothing can be sent until there is another websocket.
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    this.#timerAt = Number.POSITIVE_INFINITY;
     const reason = end.error?.message ?? `closed with code ${end.code}${end.reason ? ` "${end.reason}"` : ''}`;
     void this.#resume(reason);
   }
