@@ -37,6 +37,9 @@ export class CloudtunProcess implements AsyncDisposable {
   readonly phases: Phase[] = [];
   /** From the spawn to the ready or open event. */
   readyMs = 0;
+  /** From the call of StartSession to the ready event. */
+  sessionMs = 0;
+  #sessionAskedAt = 0;
   rssAtReady = 0;
   rssPeak = 0;
 
@@ -74,12 +77,16 @@ export class CloudtunProcess implements AsyncDisposable {
     const errors: string[] = [];
     createInterface({ input: this.#child.stderr! }).on('line', (line) => {
       errors.push(line);
-      const phase = /^(.+): ([\d.]+) ms$/.exec(line);
-      if (phase) this.phases.push({ name: phase[1]!, ms: Number(phase[2]) });
     });
     createInterface({ input: this.#child.stdout! }).on('line', (line) => {
-      const event = JSON.parse(line) as { event?: string; type?: string };
-      if (event.event === 'ready' || event.type === 'ready') resolve();
+      const event = JSON.parse(line) as { event: string; at: string; phase?: string; durationMs?: number };
+      if (event.event === 'phase') this.phases.push({ name: event.phase ?? '', ms: event.durationMs ?? 0 });
+      if (event.event === 'phase' && event.phase === 'StartSession') {
+        this.#sessionAskedAt = Date.parse(event.at) - (event.durationMs ?? 0);
+      }
+      if (event.event !== 'ready') return;
+      this.sessionMs = Date.parse(event.at) - this.#sessionAskedAt;
+      resolve();
     });
     this.#child.once('exit', (code) =>
       reject(new Error(`cloudtun ended with ${code}: ${errors.slice(-5).join(' | ')}`)),
