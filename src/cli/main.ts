@@ -40,8 +40,6 @@ async function manifest(root: string): Promise<Interfaces.PJSON> {
     ...pjson.oclif,
     commands: `${CODE.folder}/commands`,
     helpClass: file('help'),
-    // Its question on a terminal and its exit code are not ours; the hook below takes its place.
-    plugins: (pjson.oclif.plugins ?? []).filter((name) => name !== '@oclif/plugin-not-found'),
     hooks: { command_not_found: file('command-not-found') },
   };
   return { ...pjson, oclif };
