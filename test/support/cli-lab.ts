@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { Lab } from '../../src/lab/lab.ts';
+import type { Lab, LabOptions } from '../../src/lab/lab.ts';
 import { testLab } from './aws-lab.ts';
 import { type CliOptions, type CliResult, type CliRun, runCli, startCli } from './run-cli.ts';
 import { temporaryDirectory } from './temporary-directory.ts';
@@ -19,9 +19,12 @@ export interface CliLab {
   journalPath: string;
 }
 
-export async function cliLab(test: { after(call: () => Promise<void>): void }): Promise<CliLab> {
+export async function cliLab(
+  test: { after(call: () => Promise<void>): void },
+  options: LabOptions = {},
+): Promise<CliLab> {
   const home = await temporaryDirectory(test);
-  const lab = await testLab(test);
+  const lab = await testLab(test, options);
   const merged = ({ env, ...rest }: Partial<CliOptions> = {}): CliOptions => ({
     home,
     env: { ...lab.env(), ...env },
