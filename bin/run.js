@@ -13,10 +13,9 @@ if (!isSupported) {
   process.exit(2);
 }
 // A tunnel makes much short-lived garbage around large buffers, which only a collection frees: a young generation that stays small is
-// collected often and cheaply, and keeps resident memory tens of megabytes lower; so does an old one that grows late.
+// collected often and cheaply, and keeps resident memory tens of megabytes lower.
 const { setFlagsFromString } = await import('node:v8');
 setFlagsFromString('--semi-space-growth-factor=1');
-setFlagsFromString('--optimize-for-size');
 const { enableCompileCache } = await import('node:module');
 enableCompileCache();
 const { existsSync } = await import('node:fs');
