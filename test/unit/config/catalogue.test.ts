@@ -139,11 +139,11 @@ suite('finding and merging', () => {
 
   before(async () => {
     root = await mkdtemp(join(tmpdir(), 'cloudtun-config-'));
-    await mkdir(join(root, 'home/work/deep'), { recursive: true });
+    await mkdir(join(root, 'home/project/deep'), { recursive: true });
     await mkdir(join(root, 'xdg/cloudtun'), { recursive: true });
     // Above the home directory: never read from inside of it.
     await writeFile(join(root, 'cloudtun.yaml'), 'nonsense: [');
-    await writeFile(join(root, 'home/work/cloudtun.yaml'), SPEC_EXAMPLE);
+    await writeFile(join(root, 'home/project/cloudtun.yaml'), SPEC_EXAMPLE);
     await writeFile(
       join(root, 'xdg/cloudtun/config.yaml'),
       'version: 1\ndefaults: { idle: 5m, grace: 9s }\ntargets:\n  prod: { rds: weaker }\n  own: { rds: mine }\n',
@@ -152,8 +152,8 @@ suite('finding and merging', () => {
   after(() => rm(root, { recursive: true }));
 
   test('the project file is found above, and stands over the user file', async () => {
-    const catalogue = await loadCatalogue(world(join(root, 'home/work/deep')));
-    assert.deepEqual(catalogue.files, [join(root, 'home/work/cloudtun.yaml'), join(root, 'xdg/cloudtun/config.yaml')]);
+    const catalogue = await loadCatalogue(world(join(root, 'home/project/deep')));
+    assert.deepEqual(catalogue.files, [join(root, 'home/project/cloudtun.yaml'), join(root, 'xdg/cloudtun/config.yaml')]);
     assert.deepEqual(catalogue.defaults, { ttl: '8h', idle: '30m', bind: '127.0.0.1', grace: '9s' });
     const prod = catalogue.targets.get('prod');
     assert.equal(prod?.kind === 'database' && prod.rds, 'orders-prod');
@@ -166,7 +166,7 @@ suite('finding and merging', () => {
   });
 
   test('a target takes machine, profile and region from its via', async () => {
-    const { targets } = await loadCatalogue(world(join(root, 'home/work')));
+    const { targets } = await loadCatalogue(world(join(root, 'home/project')));
     const admin = targets.get('admin');
     assert.ok(admin?.kind === 'host');
     assert.deepEqual(
@@ -176,7 +176,7 @@ suite('finding and merging', () => {
   });
 
   test('flags stand over target, defaults and built-in values', async () => {
-    const catalogue = await loadCatalogue(world(join(root, 'home/work')));
+    const catalogue = await loadCatalogue(world(join(root, 'home/project')));
     const target = catalogue.targets.get('prod');
     const plain = tunnelSettings({}, catalogue, target);
     assert.deepEqual(plain, {
