@@ -153,7 +153,10 @@ suite('finding and merging', () => {
 
   test('the project file is found above, and stands over the user file', async () => {
     const catalogue = await loadCatalogue(world(join(root, 'home/project/deep')));
-    assert.deepEqual(catalogue.files, [join(root, 'home/project/cloudtun.yaml'), join(root, 'xdg/cloudtun/config.yaml')]);
+    assert.deepEqual(catalogue.files, [
+      join(root, 'home/project/cloudtun.yaml'),
+      join(root, 'xdg/cloudtun/config.yaml'),
+    ]);
     assert.deepEqual(catalogue.defaults, { ttl: '8h', idle: '30m', bind: '127.0.0.1', grace: '9s' });
     const prod = catalogue.targets.get('prod');
     assert.equal(prod?.kind === 'database' && prod.rds, 'orders-prod');
