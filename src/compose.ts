@@ -12,7 +12,7 @@ import type { PeerWatch } from './transport/peer-watch.ts';
 /** The provider that a command asks; there is one cloud in this version. */
 export async function composeProvider(world: World, selection: CloudSelection, prompts: Prompts): Promise<Provider> {
   const { PROVIDERS } = await import('./providers/registry.ts');
-  return PROVIDERS.aws(world, selection, prompts);
+  return PROVIDERS.aws.create(world, selection, prompts);
 }
 
 /** What opening tunnels needs. Disposing it closes journal and connections; tunnels are disposed before it. */

@@ -15,7 +15,7 @@ export interface TrailSubject {
   /** `aws prod/ap-northeast-1` */
   readonly place: string;
   /** The Session document of a route. */
-  readonly documentOf: (route: Route) => string;
+  readonly documentOf: (route: Route) => string | undefined;
 }
 
 /**
@@ -118,6 +118,7 @@ export class AuditTrail {
 
   #what(route: Route): Record<string, string> {
     const { request } = this.#subject;
+    const document = this.#subject.documentOf(route);
     return {
       place: this.#subject.place,
       asked: request.text,
@@ -125,7 +126,7 @@ export class AuditTrail {
       targetId: route.target.id,
       node: route.node.id,
       to: formatEndpoint(route.to),
-      document: this.#subject.documentOf(route),
+      ...(document !== undefined && { document }),
       ...(request.reason !== undefined && { reason: request.reason }),
     };
   }

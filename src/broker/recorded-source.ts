@@ -1,6 +1,7 @@
 import type { RemoteEndpoint } from '../domain/endpoint.ts';
+import type { CloudtunError } from '../domain/errors.ts';
 import type { Millis } from '../domain/millis.ts';
-import type { Ticket, TicketSource } from '../domain/ticket.ts';
+import { sessionToEnd, type Ticket, type TicketSource } from '../domain/ticket.ts';
 import { isoTime } from '../runtime/iso-time.ts';
 import type { World } from '../runtime/world.ts';
 import type { SessionLedger, SessionPlace } from './session-ledger.ts';
@@ -9,7 +10,7 @@ import type { SessionLedger, SessionPlace } from './session-ledger.ts';
 const LATE_LIMIT: Millis = 10_000;
 
 /**
- * A ticket source whose sessions are in the ledger from the moment they exist until they are ended, and which leaves none behind
+ * A ticket source whose sessions, where the cloud keeps such, are in the ledger from the moment they exist until they are ended, and which leaves none behind
  * when it is called off: breaking off the call that starts a session would leave one that nobody knows the id of. So the call is
  * let finish, and its session ended.
  *
@@ -24,20 +25,25 @@ export function recordedSource(
 ): TicketSource {
   const release = async (ticket: Ticket) => {
     await source.release(ticket);
-    ledger.remove(ticket.sessionId);
+    const session = sessionToEnd(ticket);
+    if (session !== undefined) ledger.remove(session);
   };
   return {
     kind: source.kind,
     async issue(to: RemoteEndpoint, signal: AbortSignal): Promise<Ticket> {
       signal.throwIfAborted();
       const ticket = await issueWhole(source, world, to, signal);
-      ledger.add({ id: ticket.sessionId, place, target, startedAt: isoTime(world.clock.wall()) });
+      const session = sessionToEnd(ticket);
+      if (session !== undefined) ledger.add({ id: session, place, target, startedAt: isoTime(world.clock.wall()) });
       if (!signal.aborted) return ticket;
       await release(ticket);
       throw signal.reason;
     },
     renew: (ticket, signal) => source.renew(ticket, signal),
     release,
+    ...(source.diagnose && {
+      diagnose: (error: CloudtunError, to: RemoteEndpoint, signal: AbortSignal) => source.diagnose!(error, to, signal),
+    }),
     ...(source.signUpgrade && { signUpgrade: (url: URL) => source.signUpgrade!(url) }),
     ...(source.dataKey && {
       dataKey: (keyId: string, context: Record<string, string>, signal: AbortSignal) =>

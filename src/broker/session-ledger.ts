@@ -16,7 +16,8 @@ import type { World } from '../runtime/world.ts';
 export interface SessionPlace {
   readonly provider: ProviderId;
   readonly profile?: string;
-  readonly region: string;
+  /** The provider's own: the region on AWS. */
+  readonly scope: string;
   /** The API endpoint, where it is not the cloud's usual one (the lab, a VPC endpoint). */
   readonly endpoint?: string;
 }
@@ -172,7 +173,7 @@ export class SessionLedger {
 export function sessionPlace(provider: Provider): SessionPlace {
   return {
     provider: provider.id,
-    region: provider.region,
+    scope: provider.scope,
     ...(provider.profile !== undefined && { profile: provider.profile }),
     ...(provider.endpoint !== undefined && { endpoint: provider.endpoint }),
   };
@@ -182,7 +183,7 @@ export function isSamePlace(one: SessionPlace, two: SessionPlace): boolean {
   return (
     one.provider === two.provider &&
     one.profile === two.profile &&
-    one.region === two.region &&
+    one.scope === two.scope &&
     one.endpoint === two.endpoint
   );
 }
@@ -229,7 +230,7 @@ function isSession(value: unknown): value is LedgerSession {
     !Number.isNaN(Date.parse(value.startedAt)) &&
     isRecord(value.place) &&
     PROVIDER_IDS.some((id) => id === (value.place as Record<string, unknown>).provider) &&
-    isText(value.place.region) &&
+    isText(value.place.scope) &&
     isOptionalText(value.place.profile) &&
     isOptionalText(value.place.endpoint)
   );

@@ -30,5 +30,5 @@ export async function chooseTarget(
 
 /** What names this one and no other. */
 function exactName(target: Target): string {
-  return target.kind === 'machine' ? target.id : target.endpoint.host;
+  return target.kind === 'database' ? target.endpoint.host : target.id;
 }

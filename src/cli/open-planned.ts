@@ -17,7 +17,7 @@ export function openPlanned(
   return openForward(
     { world, peers, ...(!options.isProbed && { probe: noProbe }) },
     {
-      listen: listenRules(plan, app.provider.region),
+      listen: listenRules(plan, app.provider.scope),
       open: (onEvent, signal) => openTunnel(app, request, { onEvent }, signal),
       limits: plan.settings,
       onEvent: options.onEvent,

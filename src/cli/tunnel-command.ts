@@ -74,7 +74,7 @@ export abstract class TunnelCommand extends BaseCommand {
   async #explain(app: App, plan: TunnelPlan): Promise<readonly ExplanationJson[]> {
     const { explanationJson, explanationLines } = await import('./present/explain-report.ts');
     this.terminal.progress(`asking ${app.provider.label} ...`);
-    const rules = listenRules(plan, app.provider.region);
+    const rules = listenRules(plan, app.provider.scope);
     const explanations = await explainTunnel(app, plan.request, this.signal);
     const local = rules.map(({ bind, port }) => addresses(bind).map((host) => localName(host, port)));
     if (!this.jsonEnabled()) {

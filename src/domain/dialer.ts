@@ -7,9 +7,10 @@ export interface TunnelStream extends Duplex {
   /**
    * Settles when the far side is known to have taken the request to connect: resolves with how sure that is, rejects with the
    * CloudtunError that the stream is destroyed with. `acknowledged`: the request was taken and nothing refused it so far (SSM has
-   * no positive answer, docs/protocol/smux.md, "Opening"); `answered`: the remote side sent bytes.
+   * no positive answer, docs/protocol/smux.md, "Opening"); `connected`: the far connection stands (IAP says so); `answered`: the
+   * remote side sent bytes.
    */
-  readonly accepted: Promise<'acknowledged' | 'answered'>;
+  readonly accepted: Promise<'acknowledged' | 'connected' | 'answered'>;
   /** Shared by the streams of one session; absent where every stream has a window of its own. */
   readonly congestion?: Congestion;
 }

@@ -1,7 +1,7 @@
 import type { RemoteEndpoint } from './endpoint.ts';
 
 /** Every cloud cloudtun knows. A new one starts here; the compiler then names the places that owe an answer. */
-export const PROVIDER_IDS = ['aws'] as const;
+export const PROVIDER_IDS = ['aws', 'gcp'] as const;
 export type ProviderId = (typeof PROVIDER_IDS)[number];
 
 export const ENGINES = ['mysql', 'mariadb', 'postgres', 'sqlserver', 'oracle', 'other'] as const;
@@ -12,9 +12,9 @@ export type Engine = (typeof ENGINES)[number];
 export interface MachineTarget {
   readonly kind: 'machine';
   readonly provider: ProviderId;
-  /** The cloud's id: `i-…`, `mi-…`. */
+  /** What names it for good: `i-…`, `mi-…`; on Google Cloud `project/zone/name`, which is also how a user may write it. */
   readonly id: string;
-  /** Its name as people know it (Name tag), if it has one. */
+  /** Its name as people know it (Name tag, instance name), if it has one. */
   readonly name?: string;
   readonly state: 'running' | 'stopped' | 'other';
   /** Whether its agent is connected to the tunnel service now; undefined when nobody asked. */
@@ -22,12 +22,38 @@ export interface MachineTarget {
   readonly agentVersion?: string;
   readonly privateIp?: string;
   readonly privateDns?: string;
+  /** Where the cloud keeps it, where that is more than the account of the provider: the project. */
+  readonly project?: string;
   /** The availability zone, in the cloud's words. */
   readonly zone?: string;
+  /** The network interface that the tunnel reaches, in the cloud's words (`nic0`); absent where tunnels end in an agent. */
+  readonly networkInterface?: string;
   readonly networkId?: string;
   readonly subnetId?: string;
   readonly securityGroupIds?: readonly string[];
 }
+
+/**
+ * A host that the tunnel service reaches for us with no machine of ours in between: a member of a destination group of
+ * Identity-Aware Proxy (docs/protocol/iap.md, "Targets").
+ */
+export interface HostTarget {
+  readonly kind: 'host';
+  readonly provider: ProviderId;
+  /** `host@region/network/group` as a user may write it, without the port. */
+  readonly id: string;
+  readonly name?: string;
+  /** IPv4, IPv6 without brackets, or a domain name, as the far network sees it. */
+  readonly host: string;
+  readonly project: string;
+  readonly region: string;
+  /** The network the host is reached from, in the cloud's words. */
+  readonly networkId: string;
+  readonly group?: string;
+}
+
+/** What the cloud's tunnel service can reach for us by itself: where a route's tunnel ends. */
+export type NodeTarget = MachineTarget | HostTarget;
 
 export interface DatabaseTarget {
   readonly kind: 'database';
@@ -42,6 +68,8 @@ export interface DatabaseTarget {
   readonly engineLabel: string;
   readonly endpoint: Required<RemoteEndpoint>;
   readonly available: boolean;
+  /** As in MachineTarget. */
+  readonly project?: string;
   /** The cloud's word for its state (`available`, `stopped`, `backing-up`). */
   readonly status: string;
   /** The availability zone it runs in now, in the cloud's words; a cluster or proxy may have none of its own. */
@@ -51,23 +79,24 @@ export interface DatabaseTarget {
   readonly securityGroupIds: readonly string[];
 }
 
-export type Target = MachineTarget | DatabaseTarget;
+export const TARGET_KINDS = ['machine', 'host', 'database'] as const;
+export type Target = NodeTarget | DatabaseTarget;
 
 /** `bastion-a`, `i-0abc`, `orders-prod`: what a person would call it. */
 export function targetLabel(target: Target): string {
-  return target.kind === 'machine' ? (target.name ?? target.id) : target.id;
+  return target.kind === 'database' ? target.id : (target.name ?? target.id);
 }
 
-/** A way to a target: through which machine, to which endpoint as that machine sees it, and why this way. */
+/** A way to a target: to which node the tunnel goes, to which endpoint as that node sees it, and why this way. */
 export interface Route {
   readonly provider: ProviderId;
   readonly target: Target;
-  /** The machine whose agent dials: the target itself, or a bastion. */
-  readonly node: MachineTarget;
+  /** Where the tunnel ends: the target itself, or a bastion. */
+  readonly node: NodeTarget;
   /** Without `host`: a port of the node itself. */
   readonly to: RemoteEndpoint;
   /** One sentence for each thing that spoke for this way. */
   readonly reasons: readonly string[];
-  /** Machines that were looked at and not taken, each with the reason. */
-  readonly rejected: readonly { readonly node: MachineTarget; readonly reason: string }[];
+  /** Nodes that were looked at and not taken, each with the reason. */
+  readonly rejected: readonly { readonly node: NodeTarget; readonly reason: string }[];
 }

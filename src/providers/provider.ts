@@ -1,10 +1,16 @@
-import type { DatabaseTarget, MachineTarget, ProviderId, Route, Target } from '../domain/target.ts';
+import type { DatabaseTarget, NodeTarget, ProviderId, Route, Target } from '../domain/target.ts';
 import type { TicketSource } from '../domain/ticket.ts';
+import type { World } from '../runtime/world.ts';
 
 /** What a user may say about the place to look in; every field beats environment and configuration files. */
 export interface CloudSelection {
+  /** An AWS profile. */
   readonly profile?: string;
   readonly region?: string;
+  /** A Google Cloud project. */
+  readonly project?: string;
+  /** A Google Cloud zone: where instances are looked for by name. */
+  readonly zone?: string;
 }
 
 /** Questions that only a person can answer; each absent where nobody is there to ask (no terminal, `--no-input`). */
@@ -15,7 +21,7 @@ export interface Prompts {
 
 /** Who we are to the cloud, and by what. */
 export interface Identity {
-  /** For AWS the caller's ARN. */
+  /** For AWS the caller's ARN, for Google Cloud the e-mail address or the principal. */
   readonly id: string;
   readonly account: string;
   /** `alice`: what people call this identity. */
@@ -53,11 +59,11 @@ export interface FindDatabaseOptions {
 /** Resolves names to targets, and targets to routes. All methods throw CloudtunError (CT_TARGET_*, CT_DENIED, CT_NO_CREDENTIALS …). */
 export interface TargetFinder {
   list(query: TargetQuery, signal: AbortSignal): Promise<readonly ListedTarget[]>;
-  /** Any TARGET of spec section 3 that is a machine. CT_TARGET_NOT_FOUND carries the nearest names, CT_TARGET_AMBIGUOUS the candidates. */
-  findMachine(text: string, options: FindMachineOptions, signal: AbortSignal): Promise<MachineTarget>;
+  /** Any TARGET of spec section 3 that a tunnel can end at: a machine, or a host of a destination group. CT_TARGET_NOT_FOUND carries the nearest names, CT_TARGET_AMBIGUOUS the candidates. */
+  findMachine(text: string, options: FindMachineOptions, signal: AbortSignal): Promise<NodeTarget>;
   findDatabase(text: string, options: FindDatabaseOptions, signal: AbortSignal): Promise<DatabaseTarget>;
   /**
-   * Which machine to go through, and why. A machine target is its own node. For a database: `via` when given (a TARGET), else
+   * Which node to go through, and why. A machine or host is its own node. For a database: `via` when given (a TARGET), else
    * discovery. Throws CT_NO_BASTION with a reason for each node that was looked at.
    */
   routeTo(
@@ -77,7 +83,8 @@ export interface SessionOptions {
 
 /** What opening a route would ask of the cloud, for `--explain` and for denials. */
 export interface AccessExplanation {
-  readonly document: string;
+  /** The Session document, where the cloud has such a thing. */
+  readonly document?: string;
   readonly actions: readonly { readonly action: string; readonly resource: string }[];
 }
 
@@ -86,7 +93,7 @@ export interface Gatekeeper {
   /** Permission to dial along a route, for the life of a tunnel. Asks nothing yet. */
   ticketSource(route: Route, options: SessionOptions): TicketSource;
   explain(route: Route, options: SessionOptions): AccessExplanation;
-  /** Ends a session of an earlier process by its id; resolves also when it is gone. */
+  /** Ends a session of an earlier process by its id; resolves also when it is gone, or where sessions end by themselves. */
   endSession(sessionId: string, signal: AbortSignal): Promise<void>;
 }
 
@@ -108,11 +115,29 @@ export interface Provider extends AsyncDisposable {
   readonly id: ProviderId;
   /** `aws prod/ap-northeast-1`: where this provider looks, for people. */
   readonly label: string;
-  readonly region: string;
+  /** Where names are looked up: the region on AWS, the project on Google Cloud. Stable local ports and the ledger tell places apart by it. */
+  readonly scope: string;
+  /** The region asked, where the cloud is asked region by region. */
+  readonly region?: string;
+  /** The Google Cloud project. */
+  readonly project?: string;
   readonly profile: string | undefined;
   /** The API endpoint that sessions are started at, where it is not the cloud's usual one (the lab, a VPC endpoint). */
   readonly endpoint?: string | undefined;
   readonly finder: TargetFinder;
   readonly gatekeeper: Gatekeeper;
   signIn?(show: (signIn: SignIn) => void, signal: AbortSignal): Promise<LoginReport>;
+}
+
+/** What may be said of a cloud without asking it and without loading its SDK. */
+export interface CloudNames {
+  /** `Google Cloud` */
+  readonly label: string;
+  /**
+   * Whether a TARGET is written in a way that only this cloud has (`surely`: `i-…`, `project/zone/instance`), that any has (`maybe`: a bare
+   * name, an address), or that this one does not have (`no`). Without a cloud prefix.
+   */
+  claims(target: string): 'surely' | 'maybe' | 'no';
+  /** Whether this user has anything set up for this cloud: variables, files. Reads at most a few small files. */
+  isConfigured(world: Pick<World, 'env' | 'paths'>): boolean;
 }

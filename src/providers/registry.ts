@@ -1,11 +1,26 @@
 import type { ProviderId } from '../domain/target.ts';
 import type { World } from '../runtime/world.ts';
-import type { CloudSelection, Prompts, Provider } from './provider.ts';
+import { AWS_NAMES } from './aws/aws-names.ts';
+import { GCP_NAMES } from './gcp/gcp-names.ts';
+import type { CloudNames, CloudSelection, Prompts, Provider } from './provider.ts';
 
 export type ProviderFactory = (world: World, selection: CloudSelection, prompts?: Prompts) => Promise<Provider>;
 
-/** Loaded on first use, so that `cloudtun --help` reads no SDK. */
+/** One cloud: what its names look like, and how to reach it. */
+export interface Cloud extends CloudNames {
+  /** Loaded on first use, so that `cloudtun --help` reads no SDK. */
+  readonly create: ProviderFactory;
+}
+
 export const PROVIDERS = {
-  aws: async (world, selection, prompts) =>
-    (await import('./aws/aws-provider.ts')).awsProvider(world, selection, prompts),
-} satisfies Record<ProviderId, ProviderFactory>;
+  aws: {
+    ...AWS_NAMES,
+    create: async (world, selection, prompts) =>
+      (await import('./aws/aws-provider.ts')).awsProvider(world, selection, prompts),
+  },
+  gcp: {
+    ...GCP_NAMES,
+    create: async (world, selection, prompts) =>
+      (await import('./gcp/gcp-provider.ts')).gcpProvider(world, selection, prompts),
+  },
+} satisfies Record<ProviderId, Cloud>;

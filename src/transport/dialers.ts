@@ -17,21 +17,28 @@ export interface TunnelOptions {
   readonly reconnectLimit?: Millis;
 }
 
-type OpenTunnel = (
+type OpenTunnel<Issued extends Ticket = Ticket> = (
   world: World,
-  source: TicketSource,
+  source: TicketSource<Issued>,
   to: RemoteEndpoint,
   options: TunnelOptions,
   signal: AbortSignal,
 ) => Promise<Tunnel>;
 
-const OPENERS = {
+/** Each kind of ticket goes to the opener that takes its sources. */
+const OPENERS: { readonly [Kind in Ticket['kind']]: OpenTunnel<Extract<Ticket, { kind: Kind }>> } = {
+  'iap-relay': async (world, source, to, options, signal) => {
+    const { network, onEvent, reconnectLimit } = options;
+    const { RelayTunnel } = await import('./iap/relay-tunnel.ts');
+    const rest = { onEvent, ...(reconnectLimit !== undefined && { reconnectLimit }) };
+    return RelayTunnel.open(world, source, to, { ...rest, route: network }, signal);
+  },
   'ssm-session': async (world, source, to, options, signal) => {
     const { network, ...rest } = options;
     const { SessionPool } = await import('./ssm/session-pool.ts');
     return SessionPool.open(world, source, to, { ...rest, route: network }, signal);
   },
-} satisfies Record<Ticket['kind'], OpenTunnel>;
+};
 
 /**
  * Opens a tunnel to one endpoint with tickets from `source`; resolves when streams can be opened.
@@ -39,4 +46,4 @@ const OPENERS = {
  * @throws CloudtunError; everything that was started is ended then
  */
 export const openTunnel: OpenTunnel = (world, source, to, options, signal) =>
-  OPENERS[source.kind](world, source, to, options, signal);
+  (OPENERS[source.kind] as OpenTunnel)(world, source, to, options, signal);

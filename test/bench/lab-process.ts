@@ -2,7 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { RemoteEndpoint } from '../../src/domain/endpoint.ts';
-import type { TicketSource } from '../../src/domain/ticket.ts';
+import type { SsmSessionTicket, TicketSource } from '../../src/domain/ticket.ts';
 import type { FaultPatch } from '../../src/lab/aws/faults.ts';
 import { systemWorld } from '../../src/runtime/world.ts';
 import { openTunnel, type TunnelOptions } from '../../src/transport/dialers.ts';
@@ -67,7 +67,7 @@ export class LabProcess implements AsyncDisposable {
   }
 
   /** What a session to the workload server needs. */
-  tickets(): { readonly source: TicketSource; readonly to: RemoteEndpoint } {
+  tickets(): { readonly source: TicketSource<SsmSessionTicket>; readonly to: RemoteEndpoint } {
     const { url, region, accessKeyId, secretAccessKey, host } = this.greeting;
     return {
       source: labTickets({ endpoint: url, region, credentials: { accessKeyId, secretAccessKey } }, BASTION_ID),

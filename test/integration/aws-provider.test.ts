@@ -3,8 +3,9 @@ import { describe, test } from 'node:test';
 import type { CloudtunError } from '../../src/domain/errors.ts';
 import { targetLabel } from '../../src/domain/target.ts';
 import { type Lab, type LabOptions, startLab } from '../../src/lab/lab.ts';
+import type { AwsProvider } from '../../src/providers/aws/aws-provider.ts';
 import { awsProvider } from '../../src/providers/aws/aws-provider.ts';
-import type { CloudSelection, Prompts, Provider } from '../../src/providers/provider.ts';
+import type { CloudSelection, Prompts } from '../../src/providers/provider.ts';
 import { systemWorld } from '../../src/runtime/world.ts';
 import { processEnvironment } from '../support/process-environment.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
@@ -21,7 +22,7 @@ async function practice(context: Context, options: LabOptions = {}): Promise<{ l
   context.after(async () => lab[Symbol.asyncDispose]());
   const env = { ...lab.env(), HOME: await temporaryDirectory(context as never) };
   processEnvironment(context, env);
-  const provider = async (selection: CloudSelection = {}, prompts: Prompts = {}): Promise<Provider> => {
+  const provider = async (selection: CloudSelection = {}, prompts: Prompts = {}): Promise<AwsProvider> => {
     const made = await awsProvider(systemWorld({ env }), selection, prompts);
     context.after(async () => made[Symbol.asyncDispose]());
     return made;
@@ -118,7 +119,7 @@ describe('the practice account', () => {
 });
 
 describe('people', () => {
-  const openProd = async (provider: Provider) => {
+  const openProd = async (provider: AwsProvider) => {
     const { finder, gatekeeper } = provider;
     const route = await finder.routeTo(await finder.findDatabase('prod', {}, signal), 3306, {}, signal);
     return gatekeeper.ticketSource(route, {}).issue(route.to, signal);

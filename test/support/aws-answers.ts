@@ -1,6 +1,6 @@
 import nock from 'nock';
+import type { AwsProvider } from '../../src/providers/aws/aws-provider.ts';
 import { awsProvider } from '../../src/providers/aws/aws-provider.ts';
-import type { Provider } from '../../src/providers/provider.ts';
 import type { Clock } from '../../src/runtime/clock.ts';
 import { type ManualWorld, manualWorld } from './manual-world.ts';
 
@@ -90,7 +90,7 @@ export interface FakeAws extends AsyncDisposable {
   /** The actions asked so far, in order. */
   actions(): string[];
   on(action: string, answer: Answer | Responder): FakeAws;
-  readonly provider: Provider;
+  readonly provider: AwsProvider;
   readonly manual: ManualWorld;
 }
 

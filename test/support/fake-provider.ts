@@ -1,8 +1,8 @@
 import type { CloudtunError } from '../../src/domain/errors.ts';
 import { Secret } from '../../src/domain/secret.ts';
 import type { DatabaseTarget, MachineTarget, Route } from '../../src/domain/target.ts';
-import type { Ticket } from '../../src/domain/ticket.ts';
-import type { Identity, Provider, SessionOptions } from '../../src/providers/provider.ts';
+import type { SsmSessionTicket, TicketSource } from '../../src/domain/ticket.ts';
+import type { Gatekeeper, Identity, Provider, SessionOptions } from '../../src/providers/provider.ts';
 
 export const BASTION: MachineTarget = {
   kind: 'machine',
@@ -38,6 +38,7 @@ export const ALICE: Identity = {
 export class FakeProvider implements Provider {
   readonly id = 'aws';
   readonly label = 'aws prod/ap-northeast-1';
+  readonly scope = 'ap-northeast-1';
   readonly region = 'ap-northeast-1';
   readonly profile: string | undefined = 'prod';
   /** What was asked, in order. */
@@ -67,7 +68,9 @@ export class FakeProvider implements Provider {
     },
   };
 
-  readonly gatekeeper: Provider['gatekeeper'] = {
+  readonly gatekeeper: Omit<Gatekeeper, 'ticketSource'> & {
+    ticketSource(route: Route, options: SessionOptions): TicketSource<SsmSessionTicket>;
+  } = {
     whoami: async () => {
       this.#call('whoami');
       return this.identity();
@@ -106,7 +109,7 @@ export class FakeProvider implements Provider {
   }
 }
 
-function ticket(sessionId: string, targetId: string, to: Ticket['to']): Ticket {
+function ticket(sessionId: string, targetId: string, to: SsmSessionTicket['to']): SsmSessionTicket {
   return {
     kind: 'ssm-session',
     sessionId,

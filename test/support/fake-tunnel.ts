@@ -1,6 +1,6 @@
 import type { TunnelOpener } from '../../src/broker/broker-types.ts';
 import type { CloudtunError } from '../../src/domain/errors.ts';
-import type { Ticket, TicketSource } from '../../src/domain/ticket.ts';
+import type { SsmSessionTicket, TicketSource } from '../../src/domain/ticket.ts';
 import type { TunnelEventListener } from '../../src/domain/tunnel-event.ts';
 import type { Tunnel, TunnelEnd, TunnelStats } from '../../src/transport/tunnel.ts';
 import { FakeStream } from './fake-stream.ts';
@@ -9,16 +9,16 @@ import { FakeStream } from './fake-stream.ts';
 export class FakeTunnel implements Tunnel {
   readonly closed: Promise<TunnelEnd>;
   readonly streams: FakeStream[] = [];
-  readonly ticket: Ticket;
+  readonly ticket: SsmSessionTicket;
   readonly onEvent: TunnelEventListener;
   isDisposed = false;
   /** Thrown by `open` when set. */
   openFailure: CloudtunError | undefined;
   newStream: () => FakeStream = () => new FakeStream();
-  readonly #source: TicketSource;
+  readonly #source: TicketSource<SsmSessionTicket>;
   #end!: (end: TunnelEnd) => void;
 
-  constructor(source: TicketSource, ticket: Ticket, onEvent: TunnelEventListener) {
+  constructor(source: TicketSource<SsmSessionTicket>, ticket: SsmSessionTicket, onEvent: TunnelEventListener) {
     this.#source = source;
     this.ticket = ticket;
     this.onEvent = onEvent;
@@ -64,7 +64,8 @@ export function fakeTransport(): {
   const transport: { connect: TunnelOpener; tunnels: FakeTunnel[]; prepare: (tunnel: FakeTunnel) => void } = {
     tunnels: [],
     prepare: () => {},
-    connect: async (source, to, onEvent, signal) => {
+    connect: async (anySource, to, onEvent, signal) => {
+      const source = anySource as TicketSource<SsmSessionTicket>;
       const tunnel = new FakeTunnel(source, await source.issue(to, signal), onEvent);
       transport.prepare(tunnel);
       transport.tunnels.push(tunnel);

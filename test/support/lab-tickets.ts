@@ -8,9 +8,12 @@ import {
 } from '@aws-sdk/client-ssm';
 import { CloudtunError } from '../../src/domain/errors.ts';
 import { Secret } from '../../src/domain/secret.ts';
-import type { TicketSource } from '../../src/domain/ticket.ts';
+import type { SsmSessionTicket, TicketSource } from '../../src/domain/ticket.ts';
 
-export function labTickets(config: SSMClientConfig, targetId: string): TicketSource & { readonly client: SSMClient } {
+export function labTickets(
+  config: SSMClientConfig,
+  targetId: string,
+): TicketSource<SsmSessionTicket> & { readonly client: SSMClient } {
   const client = new SSMClient(config);
   return {
     kind: 'ssm-session',

@@ -127,7 +127,7 @@ export class ScriptedGateway implements AsyncDisposable {
     return { route: { agentFor: () => undefined, ca: undefined }, onEvent: (event) => void this.events.push(event) };
   }
 
-  get tickets(): TicketSource {
+  get tickets(): TicketSource<SsmSessionTicket> {
     return {
       kind: 'ssm-session',
       issue: async (to) => {

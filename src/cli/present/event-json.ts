@@ -10,7 +10,8 @@ import type { EventJson } from './event-schema.ts';
 export interface Place {
   /** `aws prod/ap-northeast-1`. */
   readonly label: string;
-  readonly region: string;
+  readonly region?: string;
+  readonly project?: string;
   readonly profile: string | undefined;
 }
 
@@ -76,12 +77,13 @@ function readyJson(event: ReadyEvent, place: Place, at: string): EventJson {
       provider: target.provider,
       kind: target.kind,
       id: target.id,
-      ...(target.kind === 'machine' && target.name !== undefined && { name: target.name }),
+      ...(target.kind !== 'database' && target.name !== undefined && { name: target.name }),
       ...(target.kind === 'database' && { engine: target.engine, engineLabel: target.engineLabel }),
     },
     to: { ...(to.host !== undefined && { host: to.host }), port: to.port },
     ...(node.id !== target.id && { via: { id: node.id, ...(node.name !== undefined && { name: node.name }) } }),
-    region: place.region,
+    ...(place.region !== undefined && { region: place.region }),
+    ...(place.project !== undefined && { project: place.project }),
     ...(place.profile !== undefined && { profile: place.profile }),
     expiresAt: event.expiresAt === undefined ? null : isoTime(event.expiresAt),
   };

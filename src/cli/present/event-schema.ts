@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { ENGINES, PROVIDER_IDS } from '../../domain/target.ts';
+import { ENGINES, PROVIDER_IDS, TARGET_KINDS } from '../../domain/target.ts';
 
 /*
  * The JSON lines of `rds --json` and `forward --json`, and the error object of every `--json`: public, so fields are added and
@@ -40,7 +40,7 @@ const readySchema = z.object({
   local: z.array(z.object({ host: z.string(), port: z.int().min(1).max(65_535) })).min(1),
   target: z.object({
     provider: z.enum(PROVIDER_IDS),
-    kind: z.enum(['machine', 'database']),
+    kind: z.enum(TARGET_KINDS),
     id: z.string(),
     name: z.string().optional(),
     engine: z.enum(ENGINES).optional(),
@@ -52,7 +52,8 @@ const readySchema = z.object({
   via: nodeSchema
     .optional()
     .meta({ description: 'the machine in between; absent when the target is dialled directly' }),
-  region: z.string(),
+  region: z.string().optional(),
+  project: z.string().optional(),
   profile: z.string().optional(),
   expiresAt: z.union([instant, z.null()]).meta({ description: 'null: no time limit' }),
 });

@@ -1,6 +1,6 @@
 import type { TunnelExplanation } from '../../broker/broker-types.ts';
 import { formatEndpoint } from '../../domain/endpoint.ts';
-import { type MachineTarget, type Route, targetLabel } from '../../domain/target.ts';
+import { type NodeTarget, type Route, targetLabel } from '../../domain/target.ts';
 import type { Place } from './event-json.ts';
 import { printable } from './printable.ts';
 
@@ -12,7 +12,7 @@ export interface ExplanationJson {
   readonly local: readonly string[];
   readonly reasons: readonly string[];
   readonly rejected: readonly { readonly id: string; readonly name?: string; readonly reason: string }[];
-  readonly document: string;
+  readonly document?: string;
   readonly actions: readonly { readonly action: string; readonly resource: string }[];
 }
 
@@ -26,12 +26,12 @@ export function explanationJson({ route, access }: TunnelExplanation, local: rea
     local,
     reasons: route.reasons,
     rejected: route.rejected.map((entry) => ({ ...nodeJson(entry.node), reason: entry.reason })),
-    document: access.document,
+    ...(access.document !== undefined && { document: access.document }),
     actions: access.actions,
   };
 }
 
-function nodeJson(node: MachineTarget): { id: string; name?: string } {
+function nodeJson(node: NodeTarget): { id: string; name?: string } {
   return { id: node.id, ...(node.name !== undefined && { name: node.name }) };
 }
 
@@ -54,7 +54,7 @@ export function explanationLines(
       'not taken',
       route.rejected.map(({ node, reason }) => `${nodeName(node)}: ${reason}`),
     ),
-    ...labelled('document', [access.document]),
+    ...labelled('document', access.document === undefined ? [] : [access.document]),
     ...labelled(
       'needs',
       access.actions.map(({ action, resource }) => `${action.padEnd(widest)}  ${resource}`),
@@ -76,6 +76,6 @@ function describeNode({ target, node }: Route): string {
   return node.id === target.id ? `${nodeName(node)} itself` : `via ${nodeName(node)}`;
 }
 
-function nodeName(node: MachineTarget): string {
+function nodeName(node: NodeTarget): string {
   return node.name === undefined ? node.id : `${node.name} (${node.id})`;
 }

@@ -4,7 +4,7 @@ import type { Route } from '../../domain/target.ts';
 /** The client command to type after `ready`, for the protocols that have a usual one. */
 export function nextStep(route: Route, local: LocalEndpoint, user: string | undefined): string | undefined {
   const { host, port } = local;
-  if (route.target.kind === 'machine') {
+  if (route.target.kind !== 'database') {
     return route.to.port === 22 && route.to.host === undefined ? `ssh -p ${port} ${user ?? 'USER'}@${host}` : undefined;
   }
   switch (route.target.engine) {

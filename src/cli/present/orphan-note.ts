@@ -7,6 +7,6 @@ export function orphanNote(report: OrphanReport): string {
   const what = `session ${id} to ${target}, left by a cloudtun that was killed (pid ${pid})`;
   if (report.outcome === 'ended') return printable(`ended ${what}`);
   if (report.outcome === 'failed') return printable(`could not end ${what}: ${report.error.message}`);
-  const where = place.profile === undefined ? place.region : `${place.profile}/${place.region}`;
+  const where = place.profile === undefined ? place.scope : `${place.profile}/${place.scope}`;
   return printable(`still open elsewhere (${where}): ${what}`);
 }

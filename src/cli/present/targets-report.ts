@@ -6,7 +6,8 @@ import { tableLines } from './table.ts';
 
 /** What `cloudtun targets --json` prints. */
 export interface TargetsJson {
-  readonly region: string;
+  readonly region?: string;
+  readonly project?: string;
   readonly profile?: string;
   readonly targets: readonly (ReturnType<typeof targetJson> & {
     readonly reachable: boolean;
@@ -18,7 +19,8 @@ export interface TargetsJson {
 
 export function targetsJson(listed: readonly ListedTarget[], catalogue: Catalogue, place: Place): TargetsJson {
   return {
-    region: place.region,
+    ...(place.region !== undefined && { region: place.region }),
+    ...(place.project !== undefined && { project: place.project }),
     ...(place.profile !== undefined && { profile: place.profile }),
     targets: listed.map(({ target, reachable, remark }) => ({ ...targetJson(target), reachable, remark })),
     catalogue: [...catalogue.targets.values()].map(({ name, kind }) => ({ name, kind })),
@@ -33,7 +35,7 @@ export function targetsLines(listed: readonly ListedTarget[], catalogue: Catalog
   const rows = listed.map(({ target, reachable, remark }) => [
     targetLabel(target),
     target.id === targetLabel(target) ? '-' : target.id,
-    target.kind === 'database' ? target.engineLabel : 'machine',
+    target.kind === 'database' ? target.engineLabel : target.kind,
     reachable ? 'yes' : 'no',
     remark,
   ]);
@@ -45,6 +47,10 @@ function targetJson(target: Target) {
   if (target.kind === 'machine') {
     const { name, state, online, agentVersion, privateIp, privateDns } = target;
     return { provider, kind, id, name, state, online, agentVersion, privateIp, privateDns };
+  }
+  if (target.kind === 'host') {
+    const { host, project, region, networkId, group } = target;
+    return { provider, kind, id, host, project, region, networkId, group };
   }
   const { flavour, role, engine, engineLabel, endpoint, status } = target;
   return { provider, kind, id, flavour, role, engine, engineLabel, endpoint, status };

@@ -9,6 +9,12 @@ import { AwsTargetFinder } from './find-target.ts';
 import { AwsGatekeeper } from './gatekeeper.ts';
 import { RequestHandler } from './request-handler.ts';
 
+/** What AWS's own answers are, more exactly than any cloud's. */
+export interface AwsProvider extends Provider {
+  readonly finder: AwsTargetFinder;
+  readonly gatekeeper: AwsGatekeeper;
+}
+
 /**
  * AWS as a provider: one account and region, as flags, environment and shared files select them. Loads no service client by itself;
  * each comes with the first call that needs it. Environment variables that only the SDK knows (AWS_WEB_IDENTITY_TOKEN_FILE, those of
@@ -19,7 +25,11 @@ import { RequestHandler } from './request-handler.ts';
  * @throws CT_NO_PROFILE, CT_TLS (a CA bundle that cannot be read), CT_PROXY (an address that is none). CT_NO_REGION comes with the
  *   first use of the region, so that a profile without one can still sign in.
  */
-export async function awsProvider(world: World, selection: CloudSelection, prompts: Prompts = {}): Promise<Provider> {
+export async function awsProvider(
+  world: World,
+  selection: CloudSelection,
+  prompts: Prompts = {},
+): Promise<AwsProvider> {
   const settings = await awsSettings(world, selection);
   const lifetime = new Lifetime();
   const network = lifetime.use(await networkSettings(world));
@@ -35,6 +45,9 @@ export async function awsProvider(world: World, selection: CloudSelection, promp
     label: settings.label,
     profile: settings.profile,
     endpoint: settings.endpoint('ssm'),
+    get scope() {
+      return api.region;
+    },
     get region() {
       return api.region;
     },

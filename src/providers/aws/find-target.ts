@@ -33,10 +33,15 @@ export class AwsTargetFinder implements TargetFinder {
     return findDatabase(this.#api, text, options, signal);
   }
 
-  routeTo(target: Target, port: number, options: RouteOptions, signal: AbortSignal): Promise<Route> {
-    return target.kind === 'database'
-      ? this.#toDatabase(target, port, options, signal)
-      : this.#toMachine(target, port, options, signal);
+  async routeTo(target: Target, port: number, options: RouteOptions, signal: AbortSignal): Promise<Route> {
+    switch (target.kind) {
+      case 'database':
+        return this.#toDatabase(target, port, options, signal);
+      case 'machine':
+        return this.#toMachine(target, port, options, signal);
+      case 'host':
+        throw new CloudtunError('CT_INTERNAL', `${target.id} is no target of AWS`);
+    }
   }
 
   async #toDatabase(target: DatabaseTarget, port: number, options: RouteOptions, signal: AbortSignal): Promise<Route> {

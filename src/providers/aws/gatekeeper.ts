@@ -1,6 +1,6 @@
 import { CloudtunError } from '../../domain/errors.ts';
 import type { Route } from '../../domain/target.ts';
-import type { TicketSource } from '../../domain/ticket.ts';
+import type { SsmSessionTicket, TicketSource } from '../../domain/ticket.ts';
 import type { World } from '../../runtime/world.ts';
 import type { AccessExplanation, Gatekeeper, Identity, SessionOptions } from '../provider.ts';
 import type { AwsApi } from './aws-api.ts';
@@ -47,7 +47,7 @@ export class AwsGatekeeper implements Gatekeeper {
   }
 
   /** @throws CT_USAGE when the reason is not 1 to 256 characters, CT_CONFIG when CLOUDTUN_SSMMESSAGES_ENDPOINT is no host */
-  ticketSource(route: Route, options: SessionOptions): TicketSource {
+  ticketSource(route: Route, options: SessionOptions): TicketSource<SsmSessionTicket> {
     const { reason } = options;
     if (reason !== undefined && (reason.length < 1 || reason.length > 256)) {
       throw new CloudtunError('CT_USAGE', `the reason has ${reason.length} characters`, {

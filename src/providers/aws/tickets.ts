@@ -38,7 +38,7 @@ export async function terminateSession(api: AwsApi, sessionId: string, signal: A
  * Permission to dial along one route, for the life of a tunnel: StartSession, ResumeSession, TerminateSession and the signed upgrade
  * (docs/protocol/ssm.md, "HTTP API side", "Signed upgrade").
  */
-export class SsmTicketSource implements TicketSource {
+export class SsmTicketSource implements TicketSource<SsmSessionTicket> {
   readonly kind = 'ssm-session';
   /** Absent when CLOUDTUN_SSM_SIGN_UPGRADE=0 turns it off. */
   readonly signUpgrade?: (url: URL) => Promise<Record<string, string>>;

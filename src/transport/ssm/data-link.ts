@@ -35,7 +35,7 @@ export interface DataLinkHandler {
 export class DataLink {
   readonly channel: DataChannel;
   readonly #world: World;
-  readonly #source: TicketSource;
+  readonly #source: TicketSource<SsmSessionTicket>;
   readonly #options: SsmOptions;
   readonly #handler: DataLinkHandler;
   readonly #clientId: string;
@@ -55,7 +55,7 @@ export class DataLink {
 
   constructor(
     world: World,
-    source: TicketSource,
+    source: TicketSource<SsmSessionTicket>,
     ticket: SsmSessionTicket,
     clientVersion: string,
     options: SsmOptions,

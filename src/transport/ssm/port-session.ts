@@ -48,7 +48,7 @@ export interface SessionEnd {
 
 export class PortSession implements DataLinkHandler {
   readonly #world: World;
-  readonly #source: TicketSource;
+  readonly #source: TicketSource<SsmSessionTicket>;
   readonly #options: SsmOptions;
   readonly #to: RemoteEndpoint;
   readonly #handshake = new Handshake();
@@ -64,7 +64,7 @@ export class PortSession implements DataLinkHandler {
   #closing: Promise<void> | undefined;
   #phaseAt: Millis;
 
-  private constructor(world: World, source: TicketSource, to: RemoteEndpoint, options: SsmOptions) {
+  private constructor(world: World, source: TicketSource<SsmSessionTicket>, to: RemoteEndpoint, options: SsmOptions) {
     this.#world = world;
     this.#source = source;
     this.#to = to;
@@ -80,7 +80,7 @@ export class PortSession implements DataLinkHandler {
    */
   static async start(
     world: World,
-    source: TicketSource,
+    source: TicketSource<SsmSessionTicket>,
     to: RemoteEndpoint,
     options: SsmOptions,
     signal: AbortSignal,

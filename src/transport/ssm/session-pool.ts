@@ -5,7 +5,7 @@
 import type { TunnelStream } from '../../domain/dialer.ts';
 import type { RemoteEndpoint } from '../../domain/endpoint.ts';
 import { CloudtunError } from '../../domain/errors.ts';
-import type { TicketSource } from '../../domain/ticket.ts';
+import type { SsmSessionTicket, TicketSource } from '../../domain/ticket.ts';
 import type { World } from '../../runtime/world.ts';
 import type { Tunnel, TunnelEnd, TunnelStats } from '../tunnel.ts';
 import { PortSession } from './port-session.ts';
@@ -16,7 +16,7 @@ const MAX_SESSIONS = 8;
 
 export class SessionPool implements Tunnel {
   readonly #world: World;
-  readonly #source: TicketSource;
+  readonly #source: TicketSource<SsmSessionTicket>;
   readonly #to: RemoteEndpoint;
   readonly #options: SsmOptions;
   readonly #sessions = new Set<PortSession>();
@@ -32,7 +32,7 @@ export class SessionPool implements Tunnel {
   #lastError: CloudtunError | undefined;
   #pastBytes = { up: 0, down: 0 };
 
-  private constructor(world: World, source: TicketSource, to: RemoteEndpoint, options: SsmOptions) {
+  private constructor(world: World, source: TicketSource<SsmSessionTicket>, to: RemoteEndpoint, options: SsmOptions) {
     this.#world = world;
     this.#source = source;
     this.#to = to;
@@ -42,7 +42,7 @@ export class SessionPool implements Tunnel {
   /** Starts the first session. @throws CloudtunError */
   static async open(
     world: World,
-    source: TicketSource,
+    source: TicketSource<SsmSessionTicket>,
     to: RemoteEndpoint,
     options: SsmOptions,
     signal: AbortSignal,

@@ -10,7 +10,7 @@ import { FakeProvider } from '../../support/fake-provider.ts';
 import { manualWorld } from '../../support/manual-world.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';
 
-const PLACE = { provider: 'aws', profile: 'prod', region: 'ap-northeast-1' } as const;
+const PLACE = { provider: 'aws', profile: 'prod', scope: 'ap-northeast-1' } as const;
 const session = (id: string, startedAt = '2026-11-22T08:59:00.000Z'): LedgerSession => ({
   id,
   place: PLACE,
@@ -128,7 +128,7 @@ test('torn, foreign and outdated files are removed, newer ones and those of unse
 test('entries that are not sessions are passed over, the others of the file count', async (t) => {
   const { of, directory, here } = await ledgers(t);
   mkdirSync(directory, { recursive: true });
-  const entries = [session('alice-1'), { id: 7 }, null, { ...session('x'), place: { provider: 'mars', region: 'r' } }];
+  const entries = [session('alice-1'), { id: 7 }, null, { ...session('x'), place: { provider: 'mars', scope: 'r' } }];
   const process = { ...here, pid: DEAD_PID };
   writeFileSync(join(directory, `${DEAD_PID}-1.json`), JSON.stringify({ version: 1, process, sessions: entries }));
   assert.deepEqual(
@@ -155,7 +155,7 @@ test('orphans are ended where this run looks, named where it does not, kept wher
   const { of, files } = await ledgers(t);
   const dead = of({ pid: DEAD_PID, startTicks: 1 });
   dead.add(session('alice-1', '2026-11-22T08:00:00.000Z'));
-  dead.add({ ...session('alice-2', '2026-11-22T08:01:00.000Z'), place: { ...PLACE, region: 'eu-west-1' } });
+  dead.add({ ...session('alice-2', '2026-11-22T08:01:00.000Z'), place: { ...PLACE, scope: 'eu-west-1' } });
   dead.add({ ...session('alice-3', '2026-11-22T08:02:00.000Z'), place: { ...PLACE, endpoint: 'https://vpce-1' } });
   dead.add({ ...session('alice-4', '2026-11-22T08:03:00.000Z'), place: { ...PLACE, endpoint: 'http://127.0.0.1:1' } });
   assert.equal(of().orphans().length, 4);

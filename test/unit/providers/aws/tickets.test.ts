@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import { inspect } from 'node:util';
 import type { CloudtunError } from '../../../../src/domain/errors.ts';
 import type { MachineTarget, Route } from '../../../../src/domain/target.ts';
-import type { Ticket } from '../../../../src/domain/ticket.ts';
+import type { SsmSessionTicket } from '../../../../src/domain/ticket.ts';
 import type { SessionOptions } from '../../../../src/providers/provider.ts';
 import { type FakeAws, fakeAws, inTurn, json, refusal } from '../../../support/aws-answers.ts';
 
@@ -29,7 +29,8 @@ const IDENTITY = {
 
 const source = (aws: FakeAws, options: SessionOptions = {}, route = ROUTE) =>
   aws.provider.gatekeeper.ticketSource(route, options);
-const issued = (aws: FakeAws, options?: SessionOptions): Promise<Ticket> => source(aws, options).issue(TO, signal);
+const issued = (aws: FakeAws, options?: SessionOptions): Promise<SsmSessionTicket> =>
+  source(aws, options).issue(TO, signal);
 
 async function failure(promise: Promise<unknown>, code: string): Promise<CloudtunError> {
   const error = await promise.then(
