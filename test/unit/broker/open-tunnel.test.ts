@@ -153,7 +153,7 @@ test('sessions are in the ledger from issue to release, with where to end them',
   assert.deepEqual(JSON.parse(readFileSync(`${path}/${name}`, 'utf8')).sessions, [
     {
       id: 'alice-1',
-      place: { provider: 'aws', region: 'ap-northeast-1', profile: 'prod' },
+      place: { provider: 'aws', scope: 'ap-northeast-1', profile: 'prod' },
       target: 'orders-prod',
       startedAt: '2026-11-22T09:00:00.000Z',
     },
