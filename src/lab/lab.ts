@@ -16,7 +16,6 @@ import { FaultBoard, type FaultPatch } from './aws/faults.ts';
 import { createGateway, type Gateway } from './aws/gateway.ts';
 import type { Inventory, LabBackend } from './aws/inventory.ts';
 import { LabNetwork, type LoopbackAddress } from './aws/network.ts';
-import { NodeServices } from './aws/node-services.ts';
 import { practiceAccount } from './aws/practice-account.ts';
 import { KeyRing } from './aws/principals.ts';
 import { SessionStore } from './aws/sessions.ts';
@@ -24,6 +23,7 @@ import { answerControl } from './lab-control.ts';
 import { LabDatabases } from './lab-databases.ts';
 import { type LabEnvironment, type LabProfiles, writeLabFiles } from './lab-environment.ts';
 import type { LabStatus } from './lab-status.ts';
+import { NodeServices } from './node-services.ts';
 
 export interface LabOptions {
   /** Default: the practice account. */

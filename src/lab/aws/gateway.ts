@@ -23,14 +23,14 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Timer } from '../../runtime/clock.ts';
 import type { World } from '../../runtime/world.ts';
-import { ClientSocket, type ClientSocketEvents } from './client-socket.ts';
+import { ClientSocket, type ClientSocketEvents } from '../websocket/client-socket.ts';
+import { acceptUpgrade, refuseUpgrade, upgradeFault } from '../websocket/upgrade.ts';
 import { addCounts, type Counters, noCounts, Observations } from './core/observations.ts';
 import { readOpenDataChannel } from './core/open-data-channel.ts';
 import type { ResolveDestination } from './destination.ts';
 import type { FaultBoard } from './faults.ts';
 import { SessionRelay } from './session-relay.ts';
 import type { Session, SessionStore } from './sessions.ts';
-import { acceptUpgrade, refuseUpgrade, upgradeFault } from './upgrade.ts';
 
 export type UpgradeVerdict =
   | { readonly accepted: true }

@@ -7,9 +7,9 @@ import type { Millis } from '../../domain/millis.ts';
 import type { Timer } from '../../runtime/clock.ts';
 import type { World } from '../../runtime/world.ts';
 import { FLAG, PAYLOAD_TYPE } from '../../transport/ssm/core/wire-format.ts';
+import type { ByteQueue } from '../core/byte-queue.ts';
 import { type Emit, MAX_KEPT_MESSAGES } from './core/agent-channel.ts';
 import { AgentSession, type Port, type PortMode } from './core/agent-session.ts';
-import type { ByteQueue } from './core/byte-queue.ts';
 import type { Observations } from './core/observations.ts';
 import { denialOf } from './denied-destinations.ts';
 import {

@@ -6,7 +6,7 @@
  * agent's list of 100,000 messages is full, which a paced agent never fills in time.
  */
 import type { Clock, Timer } from '../../runtime/clock.ts';
-import type { ByteQueue } from './core/byte-queue.ts';
+import type { ByteQueue } from '../core/byte-queue.ts';
 import type { FaultPlan } from './faults.ts';
 
 /** Unpaced messages per turn: between two turns acknowledges are read. */

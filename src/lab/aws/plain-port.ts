@@ -3,12 +3,12 @@
  * at the next input after its connection is gone, and says nothing of it to the client; raw ends with its connection.
  */
 import type { Socket } from 'node:net';
+import { ByteQueue } from '../core/byte-queue.ts';
+import { SocketBatch } from '../socket-batch.ts';
 import type { Verdict } from './core/agent-channel.ts';
 import type { Port } from './core/agent-session.ts';
-import { ByteQueue } from './core/byte-queue.ts';
 import { PIPE_CAPACITY } from './core/mux-server.ts';
 import type { Dial } from './destination.ts';
-import { SocketBatch } from './socket-batch.ts';
 
 const TARGET_READ = 32_768;
 

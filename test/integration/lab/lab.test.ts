@@ -5,9 +5,9 @@ import { connect } from 'node:net';
 import test, { describe } from 'node:test';
 import { SSMClient, StartSessionCommand } from '@aws-sdk/client-ssm';
 import { SignatureV4 } from '@smithy/signature-v4';
-import { NodeServices } from '../../../src/lab/aws/node-services.ts';
 import type { Lab } from '../../../src/lab/lab.ts';
 import type { LabStatus } from '../../../src/lab/lab-status.ts';
+import { NodeServices } from '../../../src/lab/node-services.ts';
 import { clientOptions, testLab } from '../../support/aws-lab.ts';
 import { SsmPeer } from '../../support/ssm-peer.ts';
 

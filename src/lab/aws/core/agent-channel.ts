@@ -18,7 +18,7 @@ import {
   PAYLOAD_OFFSET,
   PAYLOAD_TYPE,
 } from '../../../transport/ssm/core/wire-format.ts';
-import type { ByteQueue } from './byte-queue.ts';
+import type { ByteQueue } from '../../core/byte-queue.ts';
 import { type FrameSlab, FrameSlabs } from './frame-slab.ts';
 import { InputAudit } from './input-audit.ts';
 import type { Observations } from './observations.ts';

@@ -18,8 +18,8 @@ import {
   smuxFrame,
   writeSmuxHeader,
 } from '../../../transport/smux/core/frame.ts';
+import { ByteQueue } from '../../core/byte-queue.ts';
 import type { Verdict } from './agent-channel.ts';
-import { ByteQueue } from './byte-queue.ts';
 import type { Observations } from './observations.ts';
 
 /** Undelivered bytes of all streams together (smux default, vector `smux.defaults`). */

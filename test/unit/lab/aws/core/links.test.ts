@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { CutSchedule } from '../../../../../src/lab/aws/core/cut-schedule.ts';
 import { FaultyLink } from '../../../../../src/lab/aws/core/faulty-link.ts';
-import { seededFractions } from '../../../../../src/lab/aws/core/seeded.ts';
+import { CutSchedule } from '../../../../../src/lab/core/cut-schedule.ts';
+import { seededFractions } from '../../../../../src/lab/core/seeded.ts';
 
 const CLEAR = { latencyMs: 0, lossPercent: 0, duplicatePercent: 0, reorderPercent: 0, reorderMs: 5 };
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { WebSocketReader, WebSocketViolation } from '../../../../../src/lab/aws/core/websocket-reader.ts';
+import { WebSocketReader, WebSocketViolation } from '../../../../../src/lab/websocket/core/websocket-reader.ts';
 
 const OPCODES = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const;
 
