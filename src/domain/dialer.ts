@@ -2,7 +2,10 @@ import type { Duplex } from 'node:stream';
 import type { Congestion } from './congestion.ts';
 import type { RemoteEndpoint } from './endpoint.ts';
 
-/** One byte conversation inside a tunnel. Destroyed with a CloudtunError when the far side refuses or the tunnel breaks. */
+/**
+ * One byte conversation inside a tunnel. Destroyed with a CloudtunError when the far side refuses or the tunnel breaks. What is given to
+ * `write` belongs to the stream until the callback of that write; then the writer may use the memory again.
+ */
 export interface TunnelStream extends Duplex {
   /**
    * Settles when the far side is known to have taken the request to connect: resolves with how sure that is, rejects with the

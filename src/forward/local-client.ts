@@ -3,6 +3,7 @@ import type { TunnelStream } from '../domain/dialer.ts';
 import { formatEndpoint } from '../domain/endpoint.ts';
 import { asCloudtunError, CloudtunError } from '../domain/errors.ts';
 import type { Millis } from '../domain/millis.ts';
+import type { SlabPool } from '../domain/slab-pool.ts';
 import type { World } from '../runtime/world.ts';
 import type { PeerWatch } from '../transport/peer-watch.ts';
 import { reset, Splice } from '../transport/splice.ts';
@@ -27,14 +28,16 @@ export class LocalClient {
   readonly from: string;
   readonly #world: World;
   readonly #peers: PeerWatch;
+  readonly #memory: SlabPool;
   readonly #socket: Socket;
   readonly #leaving = new AbortController();
   readonly #peerWatch: { cancel(): void } | undefined;
   #splice: Splice | undefined;
 
-  constructor(world: World, peers: PeerWatch, socket: Socket) {
+  constructor(world: World, peers: PeerWatch, memory: SlabPool, socket: Socket) {
     this.#world = world;
     this.#peers = peers;
+    this.#memory = memory;
     this.#socket = socket;
     const { localAddress, localPort, remoteAddress, remotePort } = socket;
     this.from = formatEndpoint({ host: remoteAddress ?? 'unknown', port: remotePort ?? 0 });
@@ -71,7 +74,7 @@ export class LocalClient {
       return { bytesUp: 0, bytesDown: 0, ...(!signal.aborted && { error: asCloudtunError(thrown) }) };
     }
     this.#stopWaiting();
-    this.#splice = new Splice(this.#world, this.#peers, this.#socket, stream);
+    this.#splice = new Splice(this.#world, this.#peers, this.#memory, this.#socket, stream);
     if (signal.aborted) this.#splice.cut();
     const { bytesUp, bytesDown, error } = await this.#splice.closed;
     return { bytesUp, bytesDown, ...(error && { error }) };

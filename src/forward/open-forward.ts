@@ -3,6 +3,7 @@ import type { OpenedTunnel } from '../broker/broker-types.ts';
 import type { LocalEndpoint } from '../domain/endpoint.ts';
 import { asCloudtunError, CloudtunError } from '../domain/errors.ts';
 import type { Millis } from '../domain/millis.ts';
+import { SlabPool } from '../domain/slab-pool.ts';
 import type { Route } from '../domain/target.ts';
 import type { TunnelEventListener } from '../domain/tunnel-event.ts';
 import { unlessAborted, withDeadline } from '../runtime/deadline.ts';
@@ -76,6 +77,8 @@ class Forward implements RunningForward {
   readonly ready: Promise<void>;
   readonly closed: Promise<ForwardReport>;
   readonly #context: ForwardContext;
+  /** What all clients sent and the tunnel has not taken yet; how much that may be, their congestion says. */
+  readonly #memory = new SlabPool();
   readonly #plan: ForwardPlan;
   readonly #listeners = new Lifetime();
   readonly #rules: readonly RuleState[];
@@ -253,7 +256,7 @@ class Forward implements RunningForward {
     }
     // To notice that a client leaves while it waits, it must be read; not so when many of them wait.
     if (state.waiting.size < READ_WHILE_WAITING) socket.read(0);
-    const client = new LocalClient(world, peers, socket);
+    const client = new LocalClient(world, peers, this.#memory, socket);
     if (state.probed) {
       void this.#serve(rule, client);
       return;

@@ -2,8 +2,9 @@ import type { Socket } from 'node:net';
 import type { TunnelStream } from '../domain/dialer.ts';
 import { asCloudtunError, CloudtunError } from '../domain/errors.ts';
 import type { Millis } from '../domain/millis.ts';
+import type { Slab, SlabPool } from '../domain/slab-pool.ts';
 import type { Timer } from '../runtime/clock.ts';
-import { startReading, stopReading } from '../runtime/socket-reading.ts';
+import { readInto, startReading, stopReading } from '../runtime/socket-reading.ts';
 import type { World } from '../runtime/world.ts';
 import type { PeerWatch } from './peer-watch.ts';
 
@@ -49,6 +50,7 @@ export class Splice {
   readonly #peers: PeerWatch;
   readonly #local: Socket;
   readonly #stream: TunnelStream;
+  readonly #memory: SlabPool;
   #settle!: (report: SpliceReport) => void;
   #bytesUp = 0;
   #bytesDown = 0;
@@ -68,9 +70,11 @@ export class Splice {
   readonly #congestionListener = { congested: () => stopReading(this.#local), relieved: () => this.#readLocal() };
   #leaveCongestion: (() => void) | undefined;
 
-  constructor(world: World, peers: PeerWatch, local: Socket, stream: TunnelStream) {
+  /** @param memory what clients send waits here until the tunnel takes it; one for all connections of a forward */
+  constructor(world: World, peers: PeerWatch, memory: SlabPool, local: Socket, stream: TunnelStream) {
     this.#world = world;
     this.#peers = peers;
+    this.#memory = memory;
     this.#local = local;
     this.#stream = stream;
     this.#lastActivity = world.clock.now();
@@ -112,7 +116,14 @@ export class Splice {
 
   #wireLocal(): void {
     const local = this.#local;
-    local.on('data', (chunk: Buffer) => this.#onLocalData(chunk));
+    readInto(local, (bytes) => {
+      if (this.#takesLocalData) {
+        const { slab, bytes: kept } = this.#memory.copy(bytes);
+        this.#onLocalData(kept, slab);
+      }
+      return true;
+    });
+    local.on('data', (chunk: Buffer) => this.#onLocalData(chunk, undefined));
     local.on('drain', () => this.#stream.resume());
     local.on('end', () => this.#onLocalEnd());
     local.on('error', () => this.#onLocalError());
@@ -141,18 +152,23 @@ export class Splice {
     if (this.#streamClosed || !isStopped) startReading(this.#local);
   }
 
-  #onTaken(byteCount: number): void {
+  #onTaken(byteCount: number, slab: Slab | undefined): void {
+    if (slab) this.#memory.release(slab);
     this.#stream.congestion?.sent(byteCount);
     this.#pendingWrites -= 1;
     if (this.#pendingWrites === 0 && this.#localClosed) this.#destroyFinished();
   }
 
-  #onLocalData(chunk: Buffer): void {
-    if (this.#streamClosed || this.#stream.writableEnded || this.#stream.destroyed) return;
+  get #takesLocalData(): boolean {
+    return !(this.#streamClosed || this.#stream.writableEnded || this.#stream.destroyed);
+  }
+
+  #onLocalData(chunk: Buffer, slab: Slab | undefined): void {
+    if (!this.#takesLocalData) return;
     this.#lastActivity = this.#world.clock.now();
     this.#bytesUp += chunk.length;
     this.#pendingWrites += 1;
-    const hasRoom = this.#stream.write(chunk, () => this.#onTaken(chunk.length));
+    const hasRoom = this.#stream.write(chunk, () => this.#onTaken(chunk.length, slab));
     this.#stream.congestion?.waiting(chunk.length);
     if (hasRoom) return;
     stopReading(this.#local);

@@ -1,11 +1,11 @@
 /**
- * Memory for messages that wait for their acknowledge. Messages are cut from slabs one after another; a slab is used again when
- * all of its messages are gone, so that a steady upload allocates nothing.
+ * Memory for pieces of bytes that wait: for an acknowledge, for room in a tunnel. Pieces are cut from slabs one after another; a slab
+ * is used again when all of its pieces are gone, so that a steady transfer allocates nothing.
  */
 
 const SLAB_BYTES = 64 * 1024;
 /** Free slabs that are kept; more go to the garbage collector. */
-const MAX_FREE_SLABS = 16;
+const MAX_FREE_SLABS = 32;
 const ALIGNMENT = 4;
 
 export interface Slab {
@@ -30,7 +30,7 @@ export class SlabPool {
     return this.#current;
   }
 
-  /** Claims `byteCount` bytes of a reserved slab; returns their offset. */
+  /** Claims `byteCount` bytes of a reserved slab; returns their offset. Each claim is answered by one `release`. */
   take(slab: Slab, byteCount: number): number {
     const offset = slab.used;
     slab.used = Math.min(slab.bytes.length, Math.ceil((offset + byteCount) / ALIGNMENT) * ALIGNMENT);
@@ -38,7 +38,15 @@ export class SlabPool {
     return offset;
   }
 
-  /** One message of the slab is not needed any more. */
+  /** Keeps a copy of `bytes`; `release` the slab when it is not needed any more. */
+  copy(bytes: Uint8Array): { readonly slab: Slab; readonly bytes: Buffer } {
+    const slab = this.reserve(bytes.length);
+    const offset = this.take(slab, bytes.length);
+    slab.bytes.set(bytes, offset);
+    return { slab, bytes: slab.bytes.subarray(offset, offset + bytes.length) };
+  }
+
+  /** One piece of the slab is not needed any more. */
   release(slab: Slab): void {
     slab.live--;
     if (slab.live === 0 && slab !== this.#current) this.#recycle(slab);
