@@ -27,7 +27,7 @@ import { ClientSocket, type ClientSocketEvents } from '../websocket/client-socke
 import { acceptUpgrade, refuseUpgrade, upgradeFault } from '../websocket/upgrade.ts';
 import { addCounts, type Counters, noCounts, Observations } from './core/observations.ts';
 import { readOpenDataChannel } from './core/open-data-channel.ts';
-import type { ResolveDestination } from './destination.ts';
+import type { ResolveDestination } from '../destination.ts';
 import type { FaultBoard } from './faults.ts';
 import { SessionRelay } from './session-relay.ts';
 import type { Session, SessionStore } from './sessions.ts';

@@ -1,5 +1,5 @@
 import { BlockList, isIPv4 } from 'node:net';
-import type { Destination, DestinationQuery } from './destination.ts';
+import type { Destination, DestinationQuery } from '../destination.ts';
 import type {
   Inventory,
   LabBackend,

@@ -19,7 +19,7 @@ import {
   dialDestination,
   printDestination,
   type ResolveDestination,
-} from './destination.ts';
+} from '../destination.ts';
 import type { FaultPlan } from './faults.ts';
 import { MuxPort } from './mux-port.ts';
 import { OutputPump } from './output-pump.ts';

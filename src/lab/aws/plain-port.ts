@@ -8,7 +8,7 @@ import { SocketBatch } from '../socket-batch.ts';
 import type { Verdict } from './core/agent-channel.ts';
 import type { Port } from './core/agent-session.ts';
 import { PIPE_CAPACITY } from './core/mux-server.ts';
-import type { Dial } from './destination.ts';
+import type { Dial } from '../destination.ts';
 
 const TARGET_READ = 32_768;
 

@@ -12,7 +12,7 @@ import { seededFractions } from '../core/seeded.ts';
 import { ABRUPT, type ClientSocket } from '../websocket/client-socket.ts';
 import type { Fate } from './core/faulty-link.ts';
 import type { Observations } from './core/observations.ts';
-import type { ResolveDestination } from './destination.ts';
+import type { ResolveDestination } from '../destination.ts';
 import type { FaultBoard, FaultPlan } from './faults.ts';
 import { NodeAgent } from './node-agent.ts';
 import { RelayLink } from './relay-link.ts';

@@ -28,6 +28,8 @@ export interface ClientSocketEvents {
   /** The client broke the websocket protocol. */
   violation(what: string): void;
   answersPings(): boolean;
+  /** The client sent a Close by itself, it does not answer one of ours; `closed` follows. */
+  peerClosed?(code: number): void;
 }
 
 export class ClientSocket {
@@ -78,6 +80,11 @@ export class ClientSocket {
   /** The same for `byteCount` bytes of `memory` at `offset`. */
   sendFrom(memory: Buffer, offset: number, byteCount: number): void {
     if (this.#isOpen) this.#writer.binaryFrom(memory, offset, byteCount);
+  }
+
+  /** One binary message made of two parts. */
+  sendParts(head: Uint8Array, body: Uint8Array): void {
+    if (this.#isOpen) this.#writer.binaryParts(head, body);
   }
 
   sendText(text: string): void {
@@ -138,6 +145,7 @@ export class ClientSocket {
   }
 
   #answerClose(code: number): void {
+    this.#events?.peerClosed?.(code);
     this.#startClosing(code, '');
     this.#reader.stop();
     this.#socket.end();

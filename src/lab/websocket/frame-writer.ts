@@ -45,6 +45,15 @@ export class FrameWriter {
     this.#end = at + byteCount;
   }
 
+  /** A binary message made of two parts. */
+  binaryParts(head: Uint8Array, body: Uint8Array): void {
+    this.#reserve(LONGEST_HEADER + head.length + body.length);
+    const at = this.#header(FIN_BINARY, head.length + body.length);
+    this.#slab.set(head, at);
+    this.#slab.set(body, at + head.length);
+    this.#end = at + head.length + body.length;
+  }
+
   text(content: string): void {
     const payload = Buffer.from(content);
     this.#frame(FIN_TEXT, payload, payload.length);

@@ -15,21 +15,25 @@ export function upgradeFault(request: IncomingMessage): string | undefined {
   return undefined;
 }
 
-/** Answers 101, without extensions and without a subprotocol. */
-export function acceptUpgrade(request: IncomingMessage, socket: Duplex): void {
+/** Answers 101, without extensions. @param subprotocol the one that was chosen of those offered */
+export function acceptUpgrade(request: IncomingMessage, socket: Duplex, subprotocol?: string): void {
   const accept = createHash('sha1').update(`${request.headers['sec-websocket-key']}${ACCEPT_GUID}`).digest('base64');
   if ('setNoDelay' in socket && typeof socket.setNoDelay === 'function') socket.setNoDelay(true);
   if ('setTimeout' in socket && typeof socket.setTimeout === 'function') socket.setTimeout(0);
   socket.write(
     'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
-      `Sec-WebSocket-Accept: ${accept}\r\n\r\n`,
+      `Sec-WebSocket-Accept: ${accept}\r\n` +
+      (subprotocol === undefined ? '\r\n' : `Sec-WebSocket-Protocol: ${subprotocol}\r\n\r\n`),
   );
 }
 
 const STATUS_TEXT: Readonly<Record<number, string>> = {
   400: 'Bad Request',
+  401: 'Unauthorized',
   403: 'Forbidden',
   404: 'Not Found',
+  407: 'Proxy Authentication Required',
+  429: 'Too Many Requests',
   500: 'Internal Server Error',
   503: 'Service Unavailable',
 };

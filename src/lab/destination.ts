@@ -1,7 +1,7 @@
 /** Where a session's connections really go: names and ports of the practice cloud, and the loopback sockets that stand for them. */
 import { connect, type Socket } from 'node:net';
-import type { Millis } from '../../domain/millis.ts';
-import type { Clock } from '../../runtime/clock.ts';
+import type { Millis } from '../domain/millis.ts';
+import type { Clock } from '../runtime/clock.ts';
 
 export interface DestinationQuery {
   /** The managed node that dials. */
