@@ -41,6 +41,12 @@ export const ERROR_CATALOGUE = {
   ),
   CT_NODE_TOO_OLD: entry('usage', 2, false, 'cloudtun needs a newer Node.js than the one that started it.'),
   CT_NO_REGION: entry('config', 2, false, 'No AWS region is known. Set one by flag, environment or profile.'),
+  CT_NO_PROJECT: entry(
+    'config',
+    2,
+    false,
+    'No Google Cloud project is known. Set one by flag, environment or gcloud configuration.',
+  ),
   CT_NO_PROFILE: entry('config', 2, false, 'The named AWS profile does not exist in the shared configuration files.'),
   CT_NO_CREDENTIALS: entry(
     'auth',
@@ -66,6 +72,12 @@ export const ERROR_CATALOGUE = {
     4,
     false,
     'The cloud refused the call for this identity. The message names the missing action.',
+  ),
+  CT_API_DISABLED: entry(
+    'denied',
+    4,
+    false,
+    'An API of the cloud that is needed is not enabled in the project. The message has the command that enables it.',
   ),
   CT_TARGET_NOT_FOUND: entry(
     'target',

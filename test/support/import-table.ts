@@ -72,6 +72,8 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
       '@smithy/node-http-handler',
       '@smithy/shared-ini-file-loader',
       '@smithy/signature-v4',
+      'google-auth-library',
+      'ini',
     ],
     node: [],
     why: 'the build bundles these modules, so they hold re-exports and nothing else may name an SDK package',
