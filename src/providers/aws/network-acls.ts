@@ -1,4 +1,4 @@
-import { type Cidr, covers, overlaps, parseCidr } from './cidr.ts';
+import { type Cidr, covers, overlaps, parseCidr } from '../../runtime/cidr.ts';
 import type { NetworkAclEntry } from './sdk/ec2.ts';
 import type { Openness } from './security-groups.ts';
 

@@ -1,7 +1,7 @@
 import { CloudtunError } from '../../domain/errors.ts';
+import { type Cidr, parseCidr } from '../../runtime/cidr.ts';
 import type { AwsApi } from './aws-api.ts';
 import { awsErrorName } from './aws-errors.ts';
-import { type Cidr, parseCidr } from './cidr.ts';
 import type { NetworkAclEntry } from './sdk/ec2.ts';
 import { type GroupRules, groupRulesFrom } from './security-groups.ts';
 

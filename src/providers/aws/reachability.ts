@@ -1,5 +1,5 @@
 import { type DatabaseTarget, type MachineTarget, targetLabel } from '../../domain/target.ts';
-import { type Cidr, parseCidr } from './cidr.ts';
+import { type Cidr, parseCidr } from '../../runtime/cidr.ts';
 import { EPHEMERAL_PORTS, judgeAcl } from './network-acls.ts';
 import type { NetworkPicture, SubnetFacts } from './network-picture.ts';
 import { type GroupRules, judgeGroups, type Openness } from './security-groups.ts';

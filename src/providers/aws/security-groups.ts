@@ -1,4 +1,4 @@
-import { type Cidr, covers, overlaps, parseCidr } from './cidr.ts';
+import { type Cidr, covers, overlaps, parseCidr } from '../../runtime/cidr.ts';
 import type { IpPermission, SecurityGroup } from './sdk/ec2.ts';
 
 /**

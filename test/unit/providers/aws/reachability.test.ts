@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import type { DatabaseTarget, MachineTarget } from '../../../../src/domain/target.ts';
-import { covers, overlaps, parseCidr } from '../../../../src/providers/aws/cidr.ts';
 import { EPHEMERAL_PORTS, judgeAcl } from '../../../../src/providers/aws/network-acls.ts';
 import type { NetworkPicture } from '../../../../src/providers/aws/network-picture.ts';
 import { judgeReach } from '../../../../src/providers/aws/reachability.ts';
 import type { IpPermission, NetworkAclEntry } from '../../../../src/providers/aws/sdk/ec2.ts';
 import { judgeGroups } from '../../../../src/providers/aws/security-groups.ts';
+import { covers, overlaps, parseCidr } from '../../../../src/runtime/cidr.ts';
 
 const cidr = (text: string) => parseCidr(text) ?? assert.fail(text);
 
