@@ -4,7 +4,13 @@ import { getCACertificates } from 'node:tls';
 import { CloudtunError } from '../domain/errors.ts';
 import type { Environment } from './world.ts';
 
-const VARIABLES = ['AWS_CA_BUNDLE', 'NODE_EXTRA_CA_CERTS'] as const;
+/** Of AWS's tools, of Node, of gcloud, and our own for a relay with a certificate of its own (the lab). */
+const VARIABLES = [
+  'AWS_CA_BUNDLE',
+  'NODE_EXTRA_CA_CERTS',
+  'CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE',
+  'CLOUDTUN_GCP_CA_FILE',
+] as const;
 
 async function readBundle(variable: string, path: string): Promise<string> {
   const failure = (what: string, cause?: unknown) =>
@@ -30,9 +36,9 @@ async function readBundle(variable: string, path: string): Promise<string> {
 }
 
 /**
- * The roots to trust: those Node trusts by default and, in addition, the bundles of AWS_CA_BUNDLE and NODE_EXTRA_CA_CERTS. Node reads
- * the latter only at its own start and only warns when it cannot, so we read it again. Undefined when neither is set: leave the
- * `ca` option out then.
+ * The roots to trust: those Node trusts by default and, in addition, the bundles that the variables name. Node reads
+ * NODE_EXTRA_CA_CERTS only at its own start and only warns when it cannot, so we read it again. Undefined when none is set: leave
+ * the `ca` option out then.
  *
  * @throws CT_TLS when a named bundle cannot be read or parsed: going on without it would fail later and say less
  */

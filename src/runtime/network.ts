@@ -29,8 +29,8 @@ function configuredProxies(world: World): URL[] {
 }
 
 /**
- * Reads proxies (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY; see proxy-rules.ts) and CA bundles (AWS_CA_BUNDLE,
- * NODE_EXTRA_CA_CERTS) from the world's environment. Proxy packages are loaded only when a proxy is configured.
+ * Reads proxies (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY; see proxy-rules.ts) and CA bundles (see ca-bundles.ts) from the
+ * world's environment. Proxy packages are loaded only when a proxy is configured.
  *
  * @throws CT_TLS when a CA bundle cannot be read, CT_PROXY when a proxy address cannot be understood
  */
