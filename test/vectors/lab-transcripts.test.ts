@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import type { Socket } from 'node:net';
 import { test } from 'node:test';
 import { Observations } from '../../src/lab/aws/core/observations.ts';
-import type { Destination } from '../../src/lab/aws/destination.ts';
+import type { Destination } from '../../src/lab/destination.ts';
 import { DEFAULT_FAULT_PLAN } from '../../src/lab/aws/faults.ts';
 import { NodeAgent } from '../../src/lab/aws/node-agent.ts';
 import { acknowledgedNumber } from '../../src/transport/ssm/core/acknowledge.ts';
