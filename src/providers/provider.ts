@@ -1,5 +1,6 @@
-import type { DatabaseTarget, NodeTarget, ProviderId, Route, Target } from '../domain/target.ts';
+import type { DatabaseTarget, NodeTarget, PlaceKey, ProviderId, Route, Target } from '../domain/target.ts';
 import type { TicketSource } from '../domain/ticket.ts';
+import type { NetworkSettings } from '../runtime/network.ts';
 import type { World } from '../runtime/world.ts';
 
 /** What a user may say about the place to look in; every field beats environment and configuration files. */
@@ -49,6 +50,11 @@ export interface ListedTarget {
 export interface FindMachineOptions {
   /** False when a machine that is offline is wanted too; default true throws CT_TARGET_OFFLINE or CT_TARGET_STOPPED. */
   readonly mustBeOnline?: boolean;
+  /**
+   * The cloud is asked even where the spelling and the settings say it all, because the name may mean a thing of another cloud. By
+   * default a machine may be taken as named, and what is wrong with it shows when the tunnel is opened.
+   */
+  readonly mustExist?: boolean;
 }
 
 export interface FindDatabaseOptions {
@@ -124,8 +130,12 @@ export interface Provider extends AsyncDisposable {
   readonly profile: string | undefined;
   /** The API endpoint that sessions are started at, where it is not the cloud's usual one (the lab, a VPC endpoint). */
   readonly endpoint?: string | undefined;
+  /** How the tunnel service is reached, where the cloud's own configuration adds a proxy or a CA file to the environment. */
+  readonly network?: NetworkSettings;
   readonly finder: TargetFinder;
   readonly gatekeeper: Gatekeeper;
+  /** What to do to be signed in, where `signIn` is absent: one line each. */
+  readonly signInAdvice?: readonly string[];
   signIn?(show: (signIn: SignIn) => void, signal: AbortSignal): Promise<LoginReport>;
 }
 
@@ -138,6 +148,12 @@ export interface CloudNames {
    * name, an address), or that this one does not have (`no`). Without a cloud prefix.
    */
   claims(target: string): 'surely' | 'maybe' | 'no';
+  /** The port of the far side, in a TARGET that names one by itself (`host:port@region/network/group`). Without a cloud prefix. */
+  farPort?(target: string): number | undefined;
+  /** What no other cloud has: whoever says one of these means this cloud. */
+  readonly ownKeys: readonly PlaceKey[];
+  /** How to get credentials for it, the shortest way first; a sentence each. */
+  readonly signInAdvice: readonly string[];
   /** Whether this user has anything set up for this cloud: variables, files. Reads at most a few small files. */
   isConfigured(world: Pick<World, 'env' | 'paths'>): boolean;
 }

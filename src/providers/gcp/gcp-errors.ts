@@ -92,6 +92,10 @@ export function answerError({ status, body }: HttpAnswer): GcpAnswerError {
 export const refusalBehind = (thrown: unknown): GcpAnswerError | undefined =>
   thrown instanceof CloudtunError && thrown.cause instanceof GcpAnswerError ? thrown.cause : undefined;
 
+/** Refused for good: what another project or API may still answer. */
+export const isDenial = (thrown: unknown): boolean =>
+  thrown instanceof CloudtunError && (thrown.code === 'CT_DENIED' || thrown.code === 'CT_API_DISABLED');
+
 export const isThrottling = (answer: HttpAnswer): boolean =>
   answer.status === 403 && answerError(answer).has(...THROTTLED);
 
