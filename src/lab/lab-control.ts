@@ -1,9 +1,9 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Secret } from '../domain/secret.ts';
-import { type ApiFault, parseApiFaults } from './aws/api/api-faults.ts';
+import { type ApiFault, parseApiFaults } from './api-faults.ts';
 import type { ControlRequest } from './aws/api/aws-api.ts';
-import type { HttpAnswer } from './aws/api/aws-fault.ts';
 import type { SignInMode } from './aws/api/sign-in.ts';
+import type { HttpAnswer } from './http.ts';
 
 /** What the control endpoint can make the lab do. */
 export interface ControlledLab {
@@ -14,6 +14,13 @@ export interface ControlledLab {
   setGatewayFaults(patch: object): void;
   /** Faults of one session on top; null takes them away. Throws when the patch is wrong. */
   setSessionFaults(sessionId: string, patch: object | undefined): void;
+  setGcpApiFaults(faults: readonly ApiFault[]): void;
+  /** Of the IAP relay. Throws when the patch is wrong. */
+  setRelayFaults(patch: object): void;
+  /** Ends the access tokens of a person at Google now, the refresh tokens too when it is for good. */
+  revokeTokens(email: string, forGood: boolean): void;
+  /** Requests and frames that the relay saw. */
+  relayJournal(): object;
   setSignIn(mode: SignInMode): void;
   requestStop(): void;
 }
@@ -24,8 +31,10 @@ const SIGN_IN_MODES: readonly SignInMode[] = ['page', 'approve', 'deny'];
  * The control endpoint, for `lab status`, `lab down` and tests in other processes. `Authorization: Bearer <control token>` always.
  *
  * - `GET /_lab/status`
- * - `POST /_lab/faults` `{ "api"?: [...], "gateway"?: {...}, "sessions"?: { "<id>": {...} | null }, "signIn"?: "approve" }`: each
- *   member that is given replaces what was set before
+ * - `GET /_lab/relay`: the journal of the IAP relay
+ * - `POST /_lab/faults` `{ "api"?: [...], "gateway"?: {...}, "sessions"?: { "<id>": {...} | null }, "signIn"?: "approve", "gcpApi"?: [...],
+ *   "relay"?: {...} }`: each member that is given replaces what was set before
+ * - `POST /_lab/revoke` `{ "email": "…", "forGood"?: true }`: Google's tokens of a person
  * - `POST /_lab/stop`
  */
 export async function answerControl(lab: ControlledLab, token: Secret, request: ControlRequest): Promise<HttpAnswer> {
@@ -33,6 +42,10 @@ export async function answerControl(lab: ControlledLab, token: Secret, request: 
   switch (`${request.method} ${request.path}`) {
     case 'GET /_lab/status':
       return json(200, lab.status());
+    case 'GET /_lab/relay':
+      return json(200, lab.relayJournal());
+    case 'POST /_lab/revoke':
+      return revoke(lab, request.body);
     case 'POST /_lab/faults':
       return setFaults(lab, request.body);
     case 'POST /_lab/stop':
@@ -44,11 +57,11 @@ export async function answerControl(lab: ControlledLab, token: Secret, request: 
 
 function setFaults(lab: ControlledLab, body: string): HttpAnswer {
   try {
-    const { api, gateway, sessions, signIn, ...rest } = asObject(JSON.parse(body));
+    const { api, gateway, sessions, signIn, gcpApi, relay, ...rest } = asObject(JSON.parse(body));
     const [unknown] = Object.keys(rest);
     if (unknown !== undefined) throw new RangeError(`unknown member ${unknown}`);
-    const apiFaults = api === undefined ? undefined : parseApiFaults(api);
-    if (typeof apiFaults === 'string') throw new RangeError(apiFaults);
+    const apiFaults = readApiFaults(api);
+    const gcpApiFaults = readApiFaults(gcpApi);
     const mode = SIGN_IN_MODES.find((one) => one === signIn);
     if (signIn !== undefined && mode === undefined)
       throw new RangeError(`signIn must be one of ${SIGN_IN_MODES.join(', ')}`);
@@ -56,8 +69,28 @@ function setFaults(lab: ControlledLab, body: string): HttpAnswer {
     for (const [id, patch] of Object.entries(asObject(sessions ?? {}))) {
       lab.setSessionFaults(id, patch === null ? undefined : asObject(patch));
     }
+    if (relay !== undefined) lab.setRelayFaults(asObject(relay));
     if (apiFaults !== undefined) lab.setApiFaults(apiFaults);
+    if (gcpApiFaults !== undefined) lab.setGcpApiFaults(gcpApiFaults);
     if (mode !== undefined) lab.setSignIn(mode);
+    return json(200, { ok: true });
+  } catch (error) {
+    return json(400, { error: error instanceof Error ? error.message : String(error) });
+  }
+}
+
+function readApiFaults(value: unknown): readonly ApiFault[] | undefined {
+  if (value === undefined) return undefined;
+  const faults = parseApiFaults(value);
+  if (typeof faults === 'string') throw new RangeError(faults);
+  return faults;
+}
+
+function revoke(lab: ControlledLab, body: string): HttpAnswer {
+  try {
+    const { email, forGood } = asObject(JSON.parse(body));
+    if (typeof email !== 'string') throw new RangeError('an email is needed');
+    lab.revokeTokens(email, forGood === true);
     return json(200, { ok: true });
   } catch (error) {
     return json(400, { error: error instanceof Error ? error.message : String(error) });

@@ -78,6 +78,7 @@ export async function runLab(world: World, options: RunLabOptions): Promise<void
   options.onReady?.(lab, state);
   // Now that nobody waits for it; the first session finds it running. What fails here fails again there, and is told there.
   lab.databases.address('prod').catch(() => {});
+  lab.gcp.serviceAccountFile().catch(() => {});
   await aborted(AbortSignal.any([options.signal, lab.stopRequested]));
 }
 

@@ -10,6 +10,8 @@ export interface LabEnvironment {
   readonly set: Readonly<Record<string, string>>;
   /** Variables that would win over the lab's: another profile, endpoints of single services. */
   readonly unset: readonly string[];
+  /** For people, one line each: what no variable can say. */
+  readonly notes?: readonly string[];
 }
 
 /** The keys that are written into the credentials file: profile name → key. `default` is alice. */
@@ -73,6 +75,15 @@ export function writeLabFiles(options: LabFilesOptions, env: Environment): LabEn
 export function withLab(env: Environment, lab: LabEnvironment): Environment {
   const kept = Object.entries(env).filter(([name]) => !lab.unset.includes(name));
   return { ...Object.fromEntries(kept), ...lab.set };
+}
+
+/** Two clouds at once. */
+export function joinEnvironments(one: LabEnvironment, other: LabEnvironment): LabEnvironment {
+  return {
+    set: { ...one.set, ...other.set },
+    unset: [...one.unset, ...other.unset],
+    notes: [...(one.notes ?? []), ...(other.notes ?? [])],
+  };
 }
 
 /** The AWS CLI would send even loopback requests through a proxy. */

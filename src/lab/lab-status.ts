@@ -1,8 +1,9 @@
-import type { ApiFault } from './aws/api/api-faults.ts';
+import type { ApiFault } from './api-faults.ts';
 import type { SignInMode } from './aws/api/sign-in.ts';
 import type { Counters } from './aws/core/observations.ts';
 import type { FaultPlan } from './aws/faults.ts';
 import type { SessionStatus } from './aws/sessions.ts';
+import type { GcpLabStatus } from './gcp/gcp-status.ts';
 
 /** What `GET /_lab/status` answers and `lab status` shows. No secret but the MFA code, which is good for the lab only. */
 export interface LabStatus {
@@ -25,6 +26,8 @@ export interface LabStatus {
   readonly apiCalls: Readonly<Record<string, number>>;
   readonly apiFaults: readonly ApiFault[];
   readonly gatewayFaults: FaultPlan;
+  /** Everything above is the AWS half. */
+  readonly gcp: GcpLabStatus;
 }
 
 export interface LabSessionStatus {

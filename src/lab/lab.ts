@@ -5,9 +5,8 @@ import { Secret } from '../domain/secret.ts';
 import { isoTime } from '../runtime/iso-time.ts';
 import { Lifetime } from '../runtime/lifetime.ts';
 import type { World } from '../runtime/world.ts';
-import type { ApiFault, ApiFaults } from './aws/api/api-faults.ts';
+import type { ApiFault, ApiFaults } from './api-faults.ts';
 import { startAwsApi } from './aws/api/aws-api.ts';
-import type { CallLog } from './aws/api/call-log.ts';
 import { LabKms } from './aws/api/kms-api.ts';
 import { SignInDesk, type SignInMode } from './aws/api/sign-in.ts';
 import { userPrincipal } from './aws/api/sts-api.ts';
@@ -19,16 +18,18 @@ import { LabNetwork, type LoopbackAddress } from './aws/network.ts';
 import { practiceAccount } from './aws/practice-account.ts';
 import { KeyRing } from './aws/principals.ts';
 import { SessionStore } from './aws/sessions.ts';
+import type { CallLog } from './call-log.ts';
+import { type GcpLab, type GcpLabOptions, startGcpLab } from './gcp/gcp-lab.ts';
 import { answerControl } from './lab-control.ts';
 import { LabDatabases } from './lab-databases.ts';
-import { type LabEnvironment, type LabProfiles, writeLabFiles } from './lab-environment.ts';
+import { joinEnvironments, type LabEnvironment, type LabProfiles, writeLabFiles } from './lab-environment.ts';
 import type { LabStatus } from './lab-status.ts';
 import { NodeServices } from './node-services.ts';
 
 export interface LabOptions {
   /** Default: the practice account. */
   readonly inventory?: Inventory;
-  /** Where the AWS configuration files go; default: a temporary directory that is removed at the end. */
+  /** Where the configuration files go; default: a temporary directory that is removed at the end. */
   readonly directory?: string;
   /** Real servers on loopback instead of the embedded ones. */
   readonly databases?: Readonly<Partial<Record<LabBackend, LoopbackAddress>>>;
@@ -38,6 +39,8 @@ export interface LabOptions {
   readonly apiFaults?: readonly ApiFault[];
   /** No page of an API answer is longer; default: as long as AWS allows. */
   readonly pageLimit?: number;
+  /** Of the Google half. */
+  readonly gcp?: GcpLabOptions;
 }
 
 /** A running embedded cloud. Disposing it ends every session and socket, and removes what it wrote if nobody said where. */
@@ -67,6 +70,8 @@ export interface Lab extends AsyncDisposable {
   readonly keys: KeyRing;
   readonly kms: LabKms;
   readonly desk: SignInDesk;
+  /** The Google half; everything above is the AWS one, but `databases` and `environment`, which are both's. */
+  readonly gcp: GcpLab;
   status(): LabStatus;
   /** Aborts when somebody asked the lab to stop through its control endpoint. */
   readonly stopRequested: AbortSignal;
@@ -75,8 +80,8 @@ export interface Lab extends AsyncDisposable {
 const DAY = 86_400_000;
 
 /**
- * Starts the embedded AWS on a free loopback port: APIs, message gateway, managed nodes. Databases and the small servers on the nodes
- * start at their first connection. Secrets are new at every start.
+ * Starts the embedded clouds on free loopback ports: the APIs, message gateway and managed nodes of AWS, the APIs and tunnel service of
+ * Google Cloud. Databases and the small servers on the machines start at their first connection. Secrets are new at every start.
  *
  * @throws CT_LAB_FAILED
  */
@@ -150,7 +155,10 @@ async function buildLab(world: World, options: LabOptions, lifetime: Lifetime): 
   const profiles = issueProfiles(keys, inventory);
   const directory = options.directory ?? temporaryDirectory(lifetime);
   const files = { directory, url: api.url, inventory, profiles, mfaCode, webIdentityToken };
-  const environment = writeLabFiles(files, world.env);
+  const gcp = lifetime.use(
+    await startGcpLab(world, { directory: join(directory, 'gcp'), databases, services }, options.gcp),
+  );
+  const environment = joinEnvironments(writeLabFiles(files, world.env), gcp.environment);
 
   const status = (): LabStatus => ({
     pid: world.pid,
@@ -176,12 +184,20 @@ async function buildLab(world: World, options: LabOptions, lifetime: Lifetime): 
     apiCalls: api.calls.counts(),
     apiFaults: api.faults.list(),
     gatewayFaults: faults.plan(),
+    gcp: gcp.status(),
   });
   const controlled = {
     status,
     setApiFaults: (list: readonly ApiFault[]) => api.faults.set(list),
     setGatewayFaults: (patch: object) => faults.set(patch),
     setSessionFaults: (sessionId: string, patch: object | undefined) => faults.setSession(sessionId, patch),
+    setGcpApiFaults: (list: readonly ApiFault[]) => gcp.apiFaults.set(list),
+    setRelayFaults: (patch: object) => gcp.faults.set(patch),
+    revokeTokens: (email: string, forGood: boolean) => gcp.tokens.revoke(email, forGood),
+    relayJournal: () => ({
+      requests: gcp.relay.requests(),
+      frames: Object.fromEntries(gcp.relay.sessions().map(({ sid }) => [sid, gcp.relay.journal(sid)])),
+    }),
     setSignIn: (mode: SignInMode) => {
       desk.mode = mode;
     },
@@ -211,6 +227,7 @@ async function buildLab(world: World, options: LabOptions, lifetime: Lifetime): 
     keys,
     kms,
     desk,
+    gcp,
     status,
     stopRequested: stop.signal,
     [Symbol.asyncDispose]: () => lifetime[Symbol.asyncDispose](),

@@ -5,6 +5,8 @@ export type Shell = (typeof SHELLS)[number];
 export interface EnvironmentChange {
   readonly set: Readonly<Record<string, string>>;
   readonly unset: readonly string[];
+  /** For people, one line each. */
+  readonly notes?: readonly string[];
 }
 
 interface Syntax {
@@ -33,6 +35,8 @@ export function environmentLines(change: EnvironmentChange, shell: Shell): reado
   return [
     ...change.unset.map((name) => syntax.unset(name)),
     ...Object.entries(change.set).map(([name, value]) => syntax.set(name, value)),
+    // A comment in all three; last, because an unquoted eval makes one line of it all.
+    ...(change.notes ?? []).map((note) => `# ${note}`),
   ];
 }
 

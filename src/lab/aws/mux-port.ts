@@ -5,12 +5,12 @@
 import type { Socket } from 'node:net';
 import type { Millis } from '../../domain/millis.ts';
 import { ByteQueue } from '../core/byte-queue.ts';
+import type { Dial } from '../destination.ts';
 import { SocketBatch } from '../socket-batch.ts';
 import type { Verdict } from './core/agent-channel.ts';
 import type { Port } from './core/agent-session.ts';
 import { MuxServer, PIPE_CAPACITY } from './core/mux-server.ts';
 import type { Observations } from './core/observations.ts';
-import type { Dial } from '../destination.ts';
 
 /** The agent's copy buffer: one PSH holds at most so much of a target's output. */
 const TARGET_READ = 32_768;

@@ -8,10 +8,6 @@ import type { Timer } from '../../runtime/clock.ts';
 import type { World } from '../../runtime/world.ts';
 import { FLAG, PAYLOAD_TYPE } from '../../transport/ssm/core/wire-format.ts';
 import type { ByteQueue } from '../core/byte-queue.ts';
-import { type Emit, MAX_KEPT_MESSAGES } from './core/agent-channel.ts';
-import { AgentSession, type Port, type PortMode } from './core/agent-session.ts';
-import type { Observations } from './core/observations.ts';
-import { denialOf } from './denied-destinations.ts';
 import {
   type Destination,
   type DestinationQuery,
@@ -20,6 +16,10 @@ import {
   printDestination,
   type ResolveDestination,
 } from '../destination.ts';
+import { type Emit, MAX_KEPT_MESSAGES } from './core/agent-channel.ts';
+import { AgentSession, type Port, type PortMode } from './core/agent-session.ts';
+import type { Observations } from './core/observations.ts';
+import { denialOf } from './denied-destinations.ts';
 import type { FaultPlan } from './faults.ts';
 import { MuxPort } from './mux-port.ts';
 import { OutputPump } from './output-pump.ts';

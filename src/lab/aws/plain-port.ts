@@ -4,11 +4,11 @@
  */
 import type { Socket } from 'node:net';
 import { ByteQueue } from '../core/byte-queue.ts';
+import type { Dial } from '../destination.ts';
 import { SocketBatch } from '../socket-batch.ts';
 import type { Verdict } from './core/agent-channel.ts';
 import type { Port } from './core/agent-session.ts';
 import { PIPE_CAPACITY } from './core/mux-server.ts';
-import type { Dial } from '../destination.ts';
 
 const TARGET_READ = 32_768;
 

@@ -1,6 +1,7 @@
 import type { Millis } from '../../domain/millis.ts';
 import { Secret } from '../../domain/secret.ts';
 import type { World } from '../../runtime/world.ts';
+import { matchesPattern } from '../core/wildcard.ts';
 import type { AccessKey } from './sigv4-check.ts';
 
 /** What an identity may not do: IAM action and resource ARN, both with `*`. Everything else is allowed. */
@@ -31,14 +32,6 @@ export function mayCall(principal: Principal, action: string, resource: string):
   return !principal.denied.some(
     (denial) => matchesPattern(denial.action, action) && matchesPattern(denial.resource ?? '*', resource),
   );
-}
-
-/** Whether text fits a pattern with `*` and `?`, as IAM and the EC2 filters use them. Case counts. */
-export function matchesPattern(pattern: string, text: string): boolean {
-  const expression = pattern.replace(/[\\^$.*+?()[\]{}|]/g, (sign) =>
-    sign === '*' ? '.*' : sign === '?' ? '.' : `\\${sign}`,
-  );
-  return new RegExp(`^${expression}$`, 's').test(text);
 }
 
 const ID_ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import test, { describe } from 'node:test';
-import { ApiFaults, parseApiFaults } from '../../../src/lab/aws/api/api-faults.ts';
+import { ApiFaults, parseApiFaults } from '../../../src/lab/api-faults.ts';
 import { QueryParameters } from '../../../src/lab/aws/api/query-parameters.ts';
 import { xmlDocument } from '../../../src/lab/aws/api/xml.ts';
 import { fillDocument, type LabDocument } from '../../../src/lab/aws/documents.ts';
-import { KeyRing, matchesPattern, mayCall } from '../../../src/lab/aws/principals.ts';
+import { KeyRing, mayCall } from '../../../src/lab/aws/principals.ts';
+import { matchesPattern } from '../../../src/lab/core/wildcard.ts';
 import { isOwnHost } from '../../../src/lab/own-host.ts';
 import { manualWorld } from '../../support/manual-world.ts';
 

@@ -5,10 +5,12 @@ import { CloudtunError } from '../../../domain/errors.ts';
 import { dateAt } from '../../../runtime/iso-time.ts';
 import { isLoopbackAddress } from '../../../runtime/loopback.ts';
 import type { World } from '../../../runtime/world.ts';
+import { ApiFaults } from '../../api-faults.ts';
+import { CallLog } from '../../call-log.ts';
+import { type HttpAnswer, readBody } from '../../http.ts';
 import { isOwnHost, ownHosts } from '../../own-host.ts';
 import { mayCall } from '../principals.ts';
 import { checkSigV4, claimedScope } from '../sigv4-check.ts';
-import { ApiFaults } from './api-faults.ts';
 import type { ApiCall, ApiContext, ApiService } from './api-service.ts';
 import {
   type ApiProtocol,
@@ -16,12 +18,10 @@ import {
   authFault,
   deniedFault,
   faultAnswer,
-  type HttpAnswer,
   internalFault,
   throttledFault,
   unavailableFault,
 } from './aws-fault.ts';
-import { CallLog } from './call-log.ts';
 import { decideDevice, devicePage } from './device-page.ts';
 import { ec2Api } from './ec2-api.ts';
 import { JsonInput } from './json-input.ts';
@@ -155,7 +155,7 @@ class AwsApiHandler {
   async #dispatch(request: IncomingMessage, requestId: string): Promise<HttpAnswer> {
     const refusal = this.refusal(request);
     if (refusal !== undefined) return plain(403, refusal);
-    const body = await readBody(request);
+    const body = await readBody(request, BODY_LIMIT);
     if (body === undefined) return { ...plain(413, 'the request is too long'), headers: { connection: 'close' } };
     const url = new URL(request.url ?? '/', `http://127.0.0.1:${this.#port()}`);
     const method = request.method ?? 'GET';
@@ -307,6 +307,7 @@ class AwsApiHandler {
         case 'throttle':
           throw throttledFault(protocol);
         case 'deny':
+        case 'service-disabled':
           throw deniedFault(protocol, caller, action, '*');
         case 'expired-token':
           throw authFault(protocol, 'expired-token', 'The security token included in the request is expired');
@@ -340,16 +341,3 @@ const plain = (status: number, message: string): HttpAnswer => ({
   contentType: 'text/plain; charset=utf-8',
   body: `${message}\n`,
 });
-
-/** The whole body; undefined when it is longer than any call that the lab plays. */
-async function readBody(request: IncomingMessage): Promise<Buffer | undefined> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  // Not destroyed on return: the refusal must still reach the caller.
-  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-    length += chunk.length;
-    if (length > BODY_LIMIT) return undefined;
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
-}

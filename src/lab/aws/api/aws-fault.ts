@@ -1,3 +1,4 @@
+import type { HttpAnswer } from '../../http.ts';
 import type { SigV4Problem } from '../sigv4-check.ts';
 import { xmlDocument } from './xml.ts';
 
@@ -18,15 +19,6 @@ export class AwsFault extends Error {
     this.httpStatus = httpStatus;
     this.members = members;
   }
-}
-
-export interface HttpAnswer {
-  readonly status: number;
-  readonly contentType: string;
-  readonly headers?: Readonly<Record<string, string>>;
-  readonly body: string;
-  /** Called when the answer is on its way or the caller is gone. */
-  readonly afterwards?: () => void;
 }
 
 type Wording = readonly [code: string, httpStatus: number, message?: string];

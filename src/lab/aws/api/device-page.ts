@@ -1,4 +1,4 @@
-import type { HttpAnswer } from './aws-fault.ts';
+import type { HttpAnswer } from '../../http.ts';
 import type { SignInDesk } from './sign-in.ts';
 
 /** The page on which a person approves a device, as `cloudtun login` asks for. */

@@ -1,6 +1,6 @@
+import { matchesPattern } from '../../core/wildcard.ts';
 import type { Inventory, LabInstance, LabNetworkAcl, LabSecurityGroup, LabSubnet, LabVpc, Tags } from '../inventory.ts';
 import { privateDnsName } from '../managed-nodes.ts';
-import { matchesPattern } from '../principals.ts';
 import { type ApiContext, type QueryOperation, type QueryService, regionalInventory } from './api-service.ts';
 import { AwsFault } from './aws-fault.ts';
 import { describeAcl, describeInstance, describeSecurityGroup, describeSubnet, describeVpc } from './ec2-shapes.ts';

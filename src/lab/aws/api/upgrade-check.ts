@@ -1,10 +1,10 @@
 import type { IncomingMessage } from 'node:http';
 import type { World } from '../../../runtime/world.ts';
+import type { ApiFaults } from '../../api-faults.ts';
+import type { CallLog } from '../../call-log.ts';
 import type { UpgradeVerdict } from '../gateway.ts';
 import { type KeyRing, mayCall } from '../principals.ts';
 import { checkSigV4 } from '../sigv4-check.ts';
-import type { ApiFaults } from './api-faults.ts';
-import type { CallLog } from './call-log.ts';
 
 export const OPEN_DATA_CHANNEL = 'ssmmessages:OpenDataChannel';
 const NO_BODY = new Uint8Array();

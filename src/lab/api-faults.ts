@@ -1,10 +1,11 @@
-import type { Millis } from '../../../domain/millis.ts';
-import { matchesPattern } from '../principals.ts';
+import type { Millis } from '../domain/millis.ts';
+import { matchesPattern } from './core/wildcard.ts';
 
 export const API_FAULT_KINDS = [
   'latency',
   'throttle',
   'deny',
+  'service-disabled',
   'expired-token',
   'internal-error',
   'unavailable',
@@ -16,12 +17,16 @@ export const API_FAULT_KINDS = [
  *
  * - `latency`: the answer waits for `delay`, then the call goes on
  * - `throttle`, `deny`, `expired-token`, `internal-error` (500), `unavailable` (503): the protocol's own error answer
+ * - `service-disabled`: Google's answer when the project has not switched the API on; on AWS the same as `deny`
  * - `hang-up`: the connection is cut without an answer
  */
 export type ApiFaultKind = (typeof API_FAULT_KINDS)[number];
 
 export interface ApiFault {
-  /** IAM-style action with `*`: `ssm:StartSession`, `ec2:*`, `*`. `sso-oidc:CreateToken` and `sso:GetRoleCredentials` too. */
+  /**
+   * IAM-style action with `*`: `ssm:StartSession`, `ec2:*`, `*`; `sso-oidc:CreateToken` and `sso:GetRoleCredentials` too. On Google Cloud
+   * `compute.instances.list`, `compute.*`, `oauth2.token`.
+   */
   readonly action: string;
   readonly kind: ApiFaultKind;
   /** How many calls it strikes before it is used up; default: all, until it is cleared. */

@@ -1,4 +1,4 @@
-import type { Millis } from '../../../domain/millis.ts';
+import type { Millis } from '../domain/millis.ts';
 
 /** One API call as the lab saw it, for tests and `lab status`. Never a secret. */
 export interface ApiCallRecord {
