@@ -1,5 +1,5 @@
 /**
- * Builds dist/ from src/: `tsc` for everything, then the SDK re-export modules of src/providers/aws/sdk/ again as bundles.
+ * Builds dist/ from src/: `tsc` for everything, then the SDK re-export modules of src/providers/<cloud>/sdk/ again as bundles.
  *
  * Why those: imported whole, the AWS clients cost 90 MiB of resident memory and 300 ms, nearly all of it operations that are never
  * called. Bundled and tree-shaken the same modules cost 11 MiB (docs/adr/0008). The unbundled sources run as they are in tests.
@@ -18,7 +18,7 @@ const root = join(import.meta.dirname, '..');
 const dist = join(root, 'dist');
 /** Says which inputs dist/ was made from. Not published (`files` in package.json). */
 const STAMP = '.build-stamp';
-const SDK_FOLDER = 'providers/aws/sdk';
+const SDK_FOLDERS = 'providers/*/sdk';
 
 function fingerprint(): string {
   const inputs = [
@@ -50,18 +50,18 @@ function compile(outDir: string): void {
   if (status !== 0) throw new Error('tsc found errors; dist/ is as it was');
 }
 
-/** Replaces what tsc made of the SDK modules by bundles that share chunks. Returns the packages that went into them. */
-async function bundleSdk(outDir: string): Promise<ReturnType<typeof bundledPackages>> {
-  const modules = globSync(`src/${SDK_FOLDER}/*.ts`, { cwd: root });
+/** Replaces what tsc made of one cloud's SDK modules by bundles that share chunks, and puts the licence texts beside them. */
+async function bundleSdk(folder: string, outDir: string): Promise<void> {
+  const modules = globSync(`src/${folder}/*.ts`, { cwd: root });
   const bundle = await rolldown({
     cwd: root,
-    input: Object.fromEntries(modules.map((file) => [file.slice(`src/${SDK_FOLDER}/`.length, -'.ts'.length), file])),
+    input: Object.fromEntries(modules.map((file) => [file.slice(`src/${folder}/`.length, -'.ts'.length), file])),
     platform: 'node',
     // The clients' ES modules shake; their CommonJS files, which Node itself would take, do not (ec2: 1.6 MB instead of 67 kB).
     resolve: { mainFields: ['module', 'main'] },
   });
   const { output } = await bundle.write({
-    dir: join(outDir, SDK_FOLDER),
+    dir: join(outDir, folder),
     format: 'esm',
     chunkFileNames: 'shared-[name]-[hash].js',
     // A client is constructed by name in no place, and stack traces should be readable: no minifying.
@@ -69,7 +69,8 @@ async function bundleSdk(outDir: string): Promise<ReturnType<typeof bundledPacka
   });
   await bundle.close();
   const chunks = output.filter((file): file is OutputChunk => file.type === 'chunk');
-  return bundledPackages(chunks.flatMap((chunk) => chunk.moduleIds));
+  const packages = bundledPackages(chunks.flatMap((chunk) => chunk.moduleIds));
+  writeFileSync(join(outDir, folder, 'THIRD-PARTY-NOTICES.txt'), noticesOf(packages));
 }
 
 /** Puts the new tree in place of the old one; another build that ends at the same moment makes this one try again. */
@@ -96,8 +97,7 @@ async function build(): Promise<void> {
   mkdirSync(join(root, 'tmp'), { recursive: true });
   try {
     compile(next);
-    const packages = await bundleSdk(next);
-    writeFileSync(join(next, SDK_FOLDER, 'THIRD-PARTY-NOTICES.txt'), noticesOf(packages));
+    for (const folder of globSync(SDK_FOLDERS, { cwd: join(root, 'src') })) await bundleSdk(folder, next);
     writeFileSync(join(next, STAMP), print);
     swapIn(next);
   } finally {
