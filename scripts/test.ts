@@ -169,6 +169,13 @@ const troubles = [
   ...(files.length === 0 ? [`no test file matches ${words.join(' ')}`] : []),
   ...troubleOfRun(lines, words.length === 0),
 ];
+// Said again at the end, where a reader of a long log, or of its last page, looks first.
+for (const result of results) {
+  for (const line of result.lines) {
+    if (line.kind === 'failed' && !line.bySubtest) say(`FAILED ${relative('test', result.file)}: ${line.name}`);
+  }
+  if (result.trouble !== undefined) say(`FAILED ${relative('test', result.file)}: ${result.trouble}`);
+}
 for (const trouble of troubles) say(`FAILED ${trouble}`);
 const failed =
   count(lines, 'failed') + results.filter((result) => result.trouble !== undefined).length + troubles.length;

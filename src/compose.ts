@@ -3,6 +3,7 @@ import type { CloudSelection, Prompts, Provider } from './providers/provider.ts'
 import { Lifetime } from './runtime/lifetime.ts';
 import type { NetworkSettings } from './runtime/network.ts';
 import type { World } from './runtime/world.ts';
+import type { LocalMemory } from './transport/local-memory.ts';
 import type { PeerWatch } from './transport/peer-watch.ts';
 
 /*
@@ -18,6 +19,7 @@ export async function composeProvider(world: World, selection: CloudSelection, p
 /** What opening tunnels needs. Disposing it closes journal and connections; tunnels are disposed before it. */
 export interface App extends BrokerContext, AsyncDisposable {
   readonly peers: PeerWatch;
+  readonly memory: LocalMemory;
   /** Where the journal of this app is. */
   readonly journalPath: string;
 }
@@ -30,12 +32,15 @@ export interface App extends BrokerContext, AsyncDisposable {
 export async function composeApp(world: World, selection: CloudSelection, prompts: Prompts): Promise<App> {
   const lifetime = new Lifetime();
   try {
-    const [{ Journal }, { SessionLedger }, { networkSettings }, { PeerWatch }] = await Promise.all([
-      import('./audit/journal.ts'),
-      import('./broker/session-ledger.ts'),
-      import('./runtime/network.ts'),
-      import('./transport/peer-watch.ts'),
-    ]);
+    const [{ Journal }, { SessionLedger }, { networkSettings }, { PeerWatch }, { LocalMemory }, { HeapKeeper }] =
+      await Promise.all([
+        import('./audit/journal.ts'),
+        import('./broker/session-ledger.ts'),
+        import('./runtime/network.ts'),
+        import('./transport/peer-watch.ts'),
+        import('./transport/local-memory.ts'),
+        import('./runtime/heap-keeper.ts'),
+      ]);
     const journal = lifetime.use(new Journal(world));
     const network = lifetime.use(await networkSettings(world));
     const provider = lifetime.use(await composeProvider(world, selection, prompts));
@@ -46,7 +51,8 @@ export async function composeApp(world: World, selection: CloudSelection, prompt
       journalPath: journal.path,
       ledger: new SessionLedger(world),
       peers: new PeerWatch(world),
-      connect: connectBy(world, network),
+      memory: new LocalMemory(new HeapKeeper(world.clock)),
+      connect: connectBy(world, provider.network ?? network),
       [Symbol.asyncDispose]: () => lifetime[Symbol.asyncDispose](),
     };
   } catch (error) {

@@ -13,9 +13,9 @@ export function openPlanned(
   request: TunnelRequest,
   options: { readonly isProbed: boolean; readonly onEvent: ForwardEventListener },
 ): Promise<RunningForward> {
-  const { world, peers } = app;
+  const { world, peers, memory } = app;
   return openForward(
-    { world, peers, ...(!options.isProbed && { probe: noProbe }) },
+    { world, peers, memory, ...(!options.isProbed && { probe: noProbe }) },
     {
       listen: listenRules(plan, app.provider.scope),
       open: (onEvent, signal) => openTunnel(app, request, { onEvent }, signal),

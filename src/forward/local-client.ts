@@ -3,8 +3,8 @@ import type { TunnelStream } from '../domain/dialer.ts';
 import { formatEndpoint } from '../domain/endpoint.ts';
 import { asCloudtunError, CloudtunError } from '../domain/errors.ts';
 import type { Millis } from '../domain/millis.ts';
-import type { SlabPool } from '../domain/slab-pool.ts';
 import type { World } from '../runtime/world.ts';
+import type { LocalMemory } from '../transport/local-memory.ts';
 import type { PeerWatch } from '../transport/peer-watch.ts';
 import { reset, Splice } from '../transport/splice.ts';
 import { QUIET } from './core/limits.ts';
@@ -28,13 +28,13 @@ export class LocalClient {
   readonly from: string;
   readonly #world: World;
   readonly #peers: PeerWatch;
-  readonly #memory: SlabPool;
+  readonly #memory: LocalMemory;
   readonly #socket: Socket;
   readonly #leaving = new AbortController();
   readonly #peerWatch: { cancel(): void } | undefined;
   #splice: Splice | undefined;
 
-  constructor(world: World, peers: PeerWatch, memory: SlabPool, socket: Socket) {
+  constructor(world: World, peers: PeerWatch, memory: LocalMemory, socket: Socket) {
     this.#world = world;
     this.#peers = peers;
     this.#memory = memory;
@@ -61,10 +61,16 @@ export class LocalClient {
     return this.#leaving.signal;
   }
 
-  /** Gives the client a stream and joins them. Settles after both are closed; never rejects. */
-  async serve(dial: DialForClient): Promise<ClientReport> {
+  /**
+   * Gives the client a stream and joins them. Settles after both are closed; never rejects.
+   *
+   * @param readsEarly whether it may be read, 64 KiB at most, while its stream takes more than a moment to open: a client that leaves
+   *   is noticed by that
+   */
+  async serve(dial: DialForClient, readsEarly: boolean): Promise<ClientReport> {
     const { signal } = this.#leaving;
     let stream: TunnelStream;
+    const early = readsEarly ? this.#world.clock.soon(() => this.#socket.read(0)) : undefined;
     try {
       signal.throwIfAborted();
       stream = await dial(this.#socket, signal);
@@ -72,6 +78,8 @@ export class LocalClient {
       this.#stopWaiting();
       reset(this.#socket);
       return { bytesUp: 0, bytesDown: 0, ...(!signal.aborted && { error: asCloudtunError(thrown) }) };
+    } finally {
+      early?.cancel();
     }
     this.#stopWaiting();
     this.#splice = new Splice(this.#world, this.#peers, this.#memory, this.#socket, stream);

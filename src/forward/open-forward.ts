@@ -3,13 +3,13 @@ import type { OpenedTunnel } from '../broker/broker-types.ts';
 import type { LocalEndpoint } from '../domain/endpoint.ts';
 import { asCloudtunError, CloudtunError } from '../domain/errors.ts';
 import type { Millis } from '../domain/millis.ts';
-import { SlabPool } from '../domain/slab-pool.ts';
 import type { Route } from '../domain/target.ts';
 import type { TunnelEventListener } from '../domain/tunnel-event.ts';
 import { unlessAborted, withDeadline } from '../runtime/deadline.ts';
 import { Lifetime } from '../runtime/lifetime.ts';
 import type { World } from '../runtime/world.ts';
 import { openListener } from '../transport/listener.ts';
+import { LocalMemory } from '../transport/local-memory.ts';
 import type { PeerWatch } from '../transport/peer-watch.ts';
 import { reset } from '../transport/splice.ts';
 import { drainStep, type LimitStep } from './core/limits.ts';
@@ -37,6 +37,8 @@ export interface ForwardContext {
   readonly world: World;
   /** One for all forwards of a process. */
   readonly peers: PeerWatch;
+  /** Where what clients sent waits; one of the forward's own when absent. */
+  readonly memory?: LocalMemory;
   /** For tests. */
   readonly probe?: typeof systemProbe;
 }
@@ -77,8 +79,7 @@ class Forward implements RunningForward {
   readonly ready: Promise<void>;
   readonly closed: Promise<ForwardReport>;
   readonly #context: ForwardContext;
-  /** What all clients sent and the tunnel has not taken yet; how much that may be, their congestion says. */
-  readonly #memory = new SlabPool();
+  readonly #memory: LocalMemory;
   readonly #plan: ForwardPlan;
   readonly #listeners = new Lifetime();
   readonly #rules: readonly RuleState[];
@@ -106,6 +107,7 @@ class Forward implements RunningForward {
 
   constructor(context: ForwardContext, plan: ForwardPlan) {
     this.#context = context;
+    this.#memory = context.memory ?? new LocalMemory();
     this.#plan = plan;
     this.#rules = plan.listen.map(() => ({ waiting: new Set() }));
     this.ready = new Promise((resolve, reject) => {
@@ -254,8 +256,8 @@ class Forward implements RunningForward {
       this.#hasWarnedOfCrowd = true;
       return;
     }
-    // To notice that a client leaves while it waits, it must be read; not so when many of them wait.
-    if (state.waiting.size < READ_WHILE_WAITING) socket.read(0);
+    // To notice that a client leaves while it waits, it must be read; not so when many of them wait, or when it need not.
+    if (!state.probed && state.waiting.size < READ_WHILE_WAITING) socket.read(0);
     const client = new LocalClient(world, peers, this.#memory, socket);
     if (state.probed) {
       void this.#serve(rule, client);
@@ -288,9 +290,10 @@ class Forward implements RunningForward {
       this.#plan.onEvent({ type: 'client', rule, connection, clients: this.#clients.size, ...facts });
     };
     tell('connected');
-    const report = await client.serve(async (socket, signal) => {
-      return (await probed!.takeOver(socket)) ?? (await opened.dialer.dial(to, signal));
-    });
+    const report = await client.serve(
+      async (socket, signal) => (await probed!.takeOver(socket)) ?? (await opened.dialer.dial(to, signal)),
+      this.#serving.size <= READ_WHILE_WAITING,
+    );
     this.#clients.delete(client);
     this.#bytesUp += report.bytesUp;
     this.#bytesDown += report.bytesDown;

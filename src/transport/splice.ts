@@ -2,10 +2,10 @@ import type { Socket } from 'node:net';
 import type { TunnelStream } from '../domain/dialer.ts';
 import { asCloudtunError, CloudtunError } from '../domain/errors.ts';
 import type { Millis } from '../domain/millis.ts';
-import type { Slab, SlabPool } from '../domain/slab-pool.ts';
 import type { Timer } from '../runtime/clock.ts';
 import { readInto, startReading, stopReading } from '../runtime/socket-reading.ts';
 import type { World } from '../runtime/world.ts';
+import type { LentBytes, LocalMemory } from './local-memory.ts';
 import type { PeerWatch } from './peer-watch.ts';
 
 /*
@@ -50,7 +50,7 @@ export class Splice {
   readonly #peers: PeerWatch;
   readonly #local: Socket;
   readonly #stream: TunnelStream;
-  readonly #memory: SlabPool;
+  readonly #memory: LocalMemory;
   #settle!: (report: SpliceReport) => void;
   #bytesUp = 0;
   #bytesDown = 0;
@@ -71,7 +71,7 @@ export class Splice {
   #leaveCongestion: (() => void) | undefined;
 
   /** @param memory what clients send waits here until the tunnel takes it; one for all connections of a forward */
-  constructor(world: World, peers: PeerWatch, memory: SlabPool, local: Socket, stream: TunnelStream) {
+  constructor(world: World, peers: PeerWatch, memory: LocalMemory, local: Socket, stream: TunnelStream) {
     this.#world = world;
     this.#peers = peers;
     this.#memory = memory;
@@ -118,8 +118,8 @@ export class Splice {
     const local = this.#local;
     readInto(local, (bytes) => {
       if (this.#takesLocalData) {
-        const { slab, bytes: kept } = this.#memory.copy(bytes);
-        this.#onLocalData(kept, slab);
+        const lent = this.#memory.lend(bytes);
+        this.#onLocalData(lent.bytes, lent);
       }
       return true;
     });
@@ -152,8 +152,8 @@ export class Splice {
     if (this.#streamClosed || !isStopped) startReading(this.#local);
   }
 
-  #onTaken(byteCount: number, slab: Slab | undefined): void {
-    if (slab) this.#memory.release(slab);
+  #onTaken(byteCount: number, lent: LentBytes | undefined): void {
+    if (lent) this.#memory.giveBack(lent);
     this.#stream.congestion?.sent(byteCount);
     this.#pendingWrites -= 1;
     if (this.#pendingWrites === 0 && this.#localClosed) this.#destroyFinished();
@@ -163,12 +163,13 @@ export class Splice {
     return !(this.#streamClosed || this.#stream.writableEnded || this.#stream.destroyed);
   }
 
-  #onLocalData(chunk: Buffer, slab: Slab | undefined): void {
+  #onLocalData(chunk: Buffer, lent: LentBytes | undefined): void {
     if (!this.#takesLocalData) return;
     this.#lastActivity = this.#world.clock.now();
     this.#bytesUp += chunk.length;
+    this.#memory.busy();
     this.#pendingWrites += 1;
-    const hasRoom = this.#stream.write(chunk, () => this.#onTaken(chunk.length, slab));
+    const hasRoom = this.#stream.write(chunk, () => this.#onTaken(chunk.length, lent));
     this.#stream.congestion?.waiting(chunk.length);
     if (hasRoom) return;
     stopReading(this.#local);
@@ -178,6 +179,7 @@ export class Splice {
   #onStreamData(chunk: Buffer): void {
     this.#lastActivity = this.#world.clock.now();
     this.#bytesDown += chunk.length;
+    this.#memory.busy();
     if (this.#local.destroyed || this.#local.writableEnded) return;
     const { congestion } = this.#stream;
     congestion?.hold(chunk.length);

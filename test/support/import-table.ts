@@ -97,7 +97,7 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
       'forward/core/**',
       'broker/**',
       'providers/provider.ts',
-      'transport/{tunnel,splice,listener,peer-watch}.ts',
+      'transport/{tunnel,splice,listener,peer-watch,local-memory}.ts',
       'audit/**',
       ...GROUND,
     ],

@@ -3,6 +3,7 @@
  * `pull` gives what should go. Holds the slow-reader rule of spec section 5.5: smux version 1 has no window per stream, so a stream
  * whose reader does not read may hold 4 MiB; then the whole session must stop reading.
  */
+import { ByteCarver } from '../../domain/byte-carver.ts';
 import { Congestion } from '../../domain/congestion.ts';
 import { CloudtunError } from '../../domain/errors.ts';
 import { SmuxStreams } from './core/streams.ts';
@@ -39,6 +40,7 @@ export class Mux implements SmuxStreamOwner {
   #messageNumber = 0;
   #isStalled = false;
   readonly congestion: Congestion;
+  readonly memory = new ByteCarver();
   bytesUp = 0;
   bytesDown = 0;
 

@@ -1,10 +1,13 @@
 import { Duplex } from 'node:stream';
+import type { ByteCarver } from '../../domain/byte-carver.ts';
 import type { Congestion } from '../../domain/congestion.ts';
 import type { TunnelStream } from '../../domain/dialer.ts';
 
 /** What a stream asks of its mux. */
 export interface SmuxStreamOwner {
   readonly congestion: Congestion;
+  /** For bytes that may wait for their reader. */
+  readonly memory: ByteCarver;
   write(stream: SmuxStream, bytes: Buffer, taken: () => void): void;
   /** The reader took bytes: held memory went down. */
   wasRead(stream: SmuxStream): void;
@@ -56,7 +59,7 @@ export class SmuxStream extends Duplex implements TunnelStream {
     const piece =
       this.#batch.length === 1 && this.readableLength === 0 && this.readableFlowing
         ? this.#batch[0]!
-        : Buffer.concat(this.#batch, this.#batchBytes);
+        : this.#owner.memory.concat(this.#batch, this.#batchBytes);
     this.#batch = [];
     this.#batchBytes = 0;
     this.#settleAccepted.resolve('answered');

@@ -5,9 +5,11 @@
 import type { Agent } from 'node:http';
 import type { Socket } from 'node:net';
 import WebSocket from 'ws';
+import { ByteCarver } from '../../domain/byte-carver.ts';
 import { CloudtunError } from '../../domain/errors.ts';
 import type { Millis } from '../../domain/millis.ts';
 import type { Timer } from '../../runtime/clock.ts';
+import { readInto } from '../../runtime/socket-reading.ts';
 import type { World } from '../../runtime/world.ts';
 import { connectFailure, upgradeRefused } from './connect-errors.ts';
 import { FrameBatch } from './frame-batch.ts';
@@ -133,6 +135,8 @@ export class MessagePump {
     this.#world = world;
     this.#socket = socket;
     transport.setNoDelay(true);
+    const memory = new ByteCarver();
+    readInto(transport, (bytes) => transport.push(memory.copy(bytes)));
     this.#batch = new FrameBatch(transport, world.random);
     transport.on('drain', () => this.#onDrain());
     // From the first moment: an error that nobody listens to ends the process.

@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { afterEach, test } from 'node:test';
 import { CloudtunError } from '../../../src/domain/errors.ts';
-import { SlabPool } from '../../../src/domain/slab-pool.ts';
 import { type PeerState, readPeerStates } from '../../../src/runtime/peer-socket.ts';
+import { LocalMemory } from '../../../src/transport/local-memory.ts';
 import { PeerWatch } from '../../../src/transport/peer-watch.ts';
 import { Splice } from '../../../src/transport/splice.ts';
 import { FakeStream } from '../../support/fake-stream.ts';
@@ -30,7 +30,7 @@ async function spliced(options: { peer?: PeerState; stream?: FakeStream } = {}) 
     return connections.map(() => peer);
   });
   const stream = options.stream ?? new FakeStream();
-  const join = new Splice(world, peers, new SlabPool(), accepted, stream);
+  const join = new Splice(world, peers, new LocalMemory(), accepted, stream);
   const received: Buffer[] = [];
   client.on('data', (chunk) => received.push(chunk));
   client.on('error', () => {});
@@ -186,7 +186,7 @@ test('a client that is closed before it was joined takes the stream with it', as
   accepted.destroy();
   await once(accepted, 'close');
   const stream = new FakeStream();
-  const join = new Splice(world, new PeerWatch(world), new SlabPool(), accepted, stream);
+  const join = new Splice(world, new PeerWatch(world), new LocalMemory(), accepted, stream);
   assert.equal((await join.closed).end, 'local-gone');
   assert.ok(stream.destroyed);
 });
@@ -347,7 +347,7 @@ test('on Linux, the real table tells a half close from a close', {
       return states;
     });
     const stream = new FakeStream();
-    const join = new Splice(world, peers, new SlabPool(), accepted, stream);
+    const join = new Splice(world, peers, new LocalMemory(), accepted, stream);
     const look = async (count: number) => {
       for (const goal = looks + count; looks < goal && !accepted.destroyed; ) {
         const before = looks;

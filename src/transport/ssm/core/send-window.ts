@@ -9,9 +9,9 @@
  */
 import { CloudtunError } from '../../../domain/errors.ts';
 import type { Millis } from '../../../domain/millis.ts';
+import { type Slab, SlabPool } from '../../../domain/slab-pool.ts';
 import { Pacer } from './pacer.ts';
 import { MAX_RTO_MS, RoundTrip } from './rto.ts';
-import { type Slab, SlabPool } from '../../../domain/slab-pool.ts';
 
 /** Ring size, a power of two: bounds the unacknowledged messages where they are too small for the byte window to do it. */
 const CAPACITY = 4096;

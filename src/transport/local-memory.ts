@@ -1,0 +1,33 @@
+import { type Slab, SlabPool } from '../domain/slab-pool.ts';
+import type { HeapKeeper } from '../runtime/heap-keeper.ts';
+
+/** Bytes of a client that wait for the tunnel. */
+export interface LentBytes {
+  readonly slab: Slab;
+  readonly bytes: Buffer;
+}
+
+/** What the connections of a process keep in memory; how much that may be, their congestion says. */
+export class LocalMemory {
+  readonly #slabs = new SlabPool();
+  readonly #keeper: Pick<HeapKeeper, 'busy'> | undefined;
+
+  /** @param keeper absent: garbage is left to V8 alone */
+  constructor(keeper?: Pick<HeapKeeper, 'busy'>) {
+    this.#keeper = keeper;
+  }
+
+  /** Keeps a copy of what a client sent; `giveBack` when the tunnel took it. */
+  lend(bytes: Uint8Array): LentBytes {
+    return this.#slabs.copy(bytes);
+  }
+
+  giveBack(lent: LentBytes): void {
+    this.#slabs.release(lent.slab);
+  }
+
+  /** Bytes move. */
+  busy(): void {
+    this.#keeper?.busy();
+  }
+}
