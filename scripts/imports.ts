@@ -3,6 +3,8 @@
  * scanner, then the few spellings of an import are looked for. Serves the architecture test and the published manifest.
  */
 
+import { isBuiltin } from 'node:module';
+
 export interface ImportedModule {
   readonly specifier: string;
   /** `import type` and `export type`: gone at run time. */
@@ -71,7 +73,7 @@ export function importsOf(source: string): ImportedModule[] {
 
 /** `@aws-sdk/client-ssm` of `@aws-sdk/client-ssm/dist-es/x.js`; undefined for relative paths and Node's own modules. */
 export function packageOf(specifier: string): string | undefined {
-  if (specifier.startsWith('.') || specifier.startsWith('node:')) return undefined;
+  if (specifier.startsWith('.') || isBuiltin(specifier)) return undefined;
   return specifier
     .split('/')
     .slice(0, specifier.startsWith('@') ? 2 : 1)

@@ -7,6 +7,8 @@ const PREFIX = /^(sql|label):.+$/s;
 const INSTANCE_PATH = /^[^/@\s]+\/[^/@\s]+\/[^/@\s]+$/;
 /** `host@region/network[/group]`, with or without a port */
 const GROUP_HOST = /^[^/@\s]+@[^/@\s]+\/[^/@\s]+(\/[^/@\s]+)?$/;
+/** Its port; an IPv6 address before it stands in brackets. */
+const FAR_PORT = /^(?:\[[^\]@]+\]|[^:@]+):(\d{1,5})@/;
 /** The connection name of a Cloud SQL instance; a project of a domain has a colon of its own. */
 const CONNECTION_NAME = /^([a-z0-9.-]+:)?[a-z][a-z0-9-]*:[a-z]+-[a-z]+\d+:[a-z][a-z0-9-]*$/;
 /** Zonal and global internal DNS names. */
@@ -27,6 +29,12 @@ const VARIABLES = [
 
 export const GCP_NAMES: CloudNames = {
   label: 'Google Cloud',
+  ownKeys: ['project', 'zone'],
+  firstStep: 'gcloud auth application-default login, or GOOGLE_APPLICATION_CREDENTIALS',
+  farPort(target) {
+    const [, port] = FAR_PORT.exec(target) ?? [];
+    return port === undefined ? undefined : Number(port);
+  },
   claims(target) {
     if (NEVER.test(target)) return 'no';
     const isOurs = [PREFIX, INSTANCE_PATH, GROUP_HOST, CONNECTION_NAME, DNS_NAME].some((form) => form.test(target));

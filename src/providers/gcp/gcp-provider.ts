@@ -6,7 +6,7 @@ import { AccessTokens } from './access-token.ts';
 import { GcpTargetFinder } from './find-target.ts';
 import { GcpGatekeeper } from './gatekeeper.ts';
 import { GcpApi } from './gcp-api.ts';
-import { gcpSettings, networkEnvironment, regionOfZone } from './gcp-settings.ts';
+import { gcpSettings, networkEnvironment } from './gcp-settings.ts';
 import { HttpSender } from './http-sender.ts';
 import { Whoami } from './whoami.ts';
 
@@ -42,8 +42,9 @@ export async function gcpProvider(world: World, selection: CloudSelection, _prom
     label: settings.label,
     profile: undefined,
     endpoint: world.env.CLOUDTUN_IAP_ENDPOINT || settings.endpoints.override,
-    // Only what was asked for, never what this machine has configured: stable ports are made from it.
-    region: selection.region ?? (selection.zone === undefined ? 'global' : regionOfZone(selection.zone)),
+    scope: settings.projects.join(','),
+    ...(settings.projects[0] === undefined ? {} : { project: settings.projects[0] }),
+    ...(settings.region === undefined ? {} : { region: settings.region }),
     network,
     finder: new GcpTargetFinder(api),
     gatekeeper: new GcpGatekeeper(world, api, whoami),
