@@ -64,7 +64,8 @@ export class GcpLabNetwork {
     if (group === undefined || !mayDo(inventory, email, 'iap.tunnelDestGroups.accessViaIAP', resource)) {
       return { kind: 'denied' };
     }
-    if (target.network !== group.network) return { kind: 'unknown' };
+    // A network may be given as a path.
+    if (target.network.split('/').at(-1) !== group.network) return { kind: 'unknown' };
     const host = inventory.hosts.find(({ name }) => name === target.host);
     const ip = isIP(target.host) === 0 ? host?.ip : target.host;
     if (ip === undefined) return { kind: 'unknown' };

@@ -46,8 +46,11 @@ export function parseFilter(filter: string): Test {
     }
   };
   const term = (depth: number): Test => {
-    if (word() === 'NOT' || word() === '-') {
-      at += 1;
+    const first = word() ?? '';
+    if (first === 'NOT' || first.startsWith('-')) {
+      // The minus stands right before what it denies.
+      if (first.length > 1 && first !== 'NOT') tokens[at] = { text: first.slice(1), isQuoted: false };
+      else at += 1;
       const test = term(depth);
       return (item) => !test(item);
     }
