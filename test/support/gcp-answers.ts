@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import nock from 'nock';
 import { gcpProvider } from '../../src/providers/gcp/gcp-provider.ts';
 import type { CloudSelection, Provider } from '../../src/providers/provider.ts';
-import { type ManualWorld, manualWorld } from './manual-world.ts';
+import { type ManualWorld, manualWorld, settle } from './manual-world.ts';
 
 /*
  * Google Cloud as recorded shapes behind nock. A test says what each call answers, by `METHOD service/path`; what it does not say is
@@ -200,18 +200,18 @@ export async function fakeGcp(options: FakeGcpOptions): Promise<FakeGcp> {
   return fake;
 }
 
-/** Runs something whose retries wait on the hand-driven clock, and moves that clock until it is done. */
+/** Runs something whose retries wait on the hand-driven clock, and moves that clock to each of them until it is done. */
 export async function patiently<Result>(manual: ManualWorld, running: Promise<Result>): Promise<Result> {
-  const settled = running.then(
-    () => true,
-    () => true,
-  );
-  for (let round = 0; round < 400; round += 1) {
-    const isDone = await Promise.race([settled, new Promise((resolve) => setImmediate(() => resolve(false)))]);
-    if (isDone) break;
-    // Only sleeps of retries are this short; deadlines stay where they are.
+  let isDone = false;
+  const end = () => {
+    isDone = true;
+  };
+  running.then(end, end);
+  while (!isDone) {
+    // What is on its way arrives first; then only sleeps of retries are this short, deadlines stay where they are.
+    await settle(30);
     const { next } = manual.clock;
-    if (next !== undefined && next <= 10_000) await manual.clock.advance(next);
+    if (!isDone && next !== undefined && next <= 10_000) await manual.clock.advance(next);
   }
   return running;
 }

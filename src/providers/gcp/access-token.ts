@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { CloudtunError, systemCode } from '../../domain/errors.ts';
 import type { Millis } from '../../domain/millis.ts';
 import { Secret } from '../../domain/secret.ts';
+import { unlessAborted } from '../../runtime/deadline.ts';
 import { type CredentialJson, type CredentialOrigin, findCredential } from './credential-file.ts';
 import type { GcpSettings } from './gcp-settings.ts';
 import { impersonating } from './impersonation.ts';
@@ -69,7 +70,6 @@ export class AccessTokens {
     this.#asking ??= this.#mint().finally(() => {
       this.#asking = undefined;
     });
-    const { unlessAborted } = await import('../../runtime/deadline.ts');
     return signal === undefined ? this.#asking : unlessAborted(this.#asking, signal);
   }
 
