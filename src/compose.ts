@@ -1,5 +1,13 @@
 import type { BrokerContext, TunnelOpener } from './broker/broker-types.ts';
-import type { CloudSelection, Prompts, Provider } from './providers/provider.ts';
+import { type Candidates, type CloudQuestion, candidateClouds } from './broker/candidate-clouds.ts';
+import type { SessionLedger } from './broker/session-ledger.ts';
+import { type CandidateCloud, combinedFailure } from './broker/settle-cloud.ts';
+import { placeIn } from './config/tunnel-settings.ts';
+import type { AuditSink } from './domain/audit-sink.ts';
+import { asCloudtunError } from './domain/errors.ts';
+import type { ProviderId } from './domain/target.ts';
+import type { Prompts, Provider } from './providers/provider.ts';
+import type { Cloud } from './providers/registry.ts';
 import { Lifetime } from './runtime/lifetime.ts';
 import type { NetworkSettings } from './runtime/network.ts';
 import type { World } from './runtime/world.ts';
@@ -10,26 +18,93 @@ import type { PeerWatch } from './transport/peer-watch.ts';
  * The only file that knows concrete classes, each loaded on first use: `cloudtun --help` reads no SDK, `targets` no websocket.
  */
 
-/** The provider that a command asks; there is one cloud in this version. */
-export async function composeProvider(world: World, selection: CloudSelection, prompts: Prompts): Promise<Provider> {
-  const { PROVIDERS } = await import('./providers/registry.ts');
-  return PROVIDERS.aws.create(world, selection, prompts);
+export type Clouds = Readonly<Record<ProviderId, Cloud>>;
+
+/** Every cloud there is, unless a test brings its own. Loads what their names look like, and no SDK. */
+async function allClouds(): Promise<Clouds> {
+  return (await import('./providers/registry.ts')).PROVIDERS;
+}
+
+/** The port of the far side in a TARGET that names one by itself. @param target without a cloud prefix */
+export async function farPortOf(target: string): Promise<number | undefined> {
+  const ports = Object.values(await allClouds()).map((cloud) => cloud.farPort?.(target));
+  return ports.find((port) => port !== undefined);
+}
+
+/** The providers that a command asks, and what kept others from being made. */
+export interface ProviderSet extends AsyncDisposable {
+  /** At least one has a provider. */
+  readonly candidates: readonly CandidateCloud[];
+  /** Those that could be made. */
+  readonly providers: readonly Provider[];
+  /** For people with nothing set up at all: what to do first, a line for each cloud. */
+  readonly firstSteps: readonly string[];
+}
+
+/**
+ * The clouds that a question is about. Asks nothing of them.
+ *
+ * @throws what the provider's factory throws, when none could be made: CT_NO_PROFILE, CT_CONFIG, CT_TLS, CT_PROXY
+ */
+export async function composeProviders(
+  world: World,
+  question: CloudQuestion,
+  prompts: Prompts,
+  clouds?: Clouds,
+): Promise<ProviderSet> {
+  const known = clouds ?? (await allClouds());
+  const found = candidateClouds(known, question, world);
+  const lifetime = new Lifetime();
+  const candidates = await Promise.all(
+    found.ids.map(async (id): Promise<CandidateCloud> => {
+      try {
+        const provider = await known[id].create(world, placeIn(id, question.selection), prompts);
+        return { id, provider: lifetime.use(provider) };
+      } catch (thrown) {
+        return { id, error: asCloudtunError(thrown) };
+      }
+    }),
+  );
+  const providers = candidates.flatMap((candidate) => ('provider' in candidate ? [candidate.provider] : []));
+  if (providers.length === 0) {
+    throw combinedFailure(candidates.flatMap((candidate) => ('error' in candidate ? [candidate] : [])));
+  }
+  return {
+    candidates,
+    providers,
+    firstSteps: firstSteps(known, found),
+    [Symbol.asyncDispose]: () => lifetime[Symbol.asyncDispose](),
+  };
+}
+
+function firstSteps(clouds: Clouds, { isGuess }: Candidates): readonly string[] {
+  return isGuess ? Object.values(clouds).map(({ label, firstStep }) => `${label}: ${firstStep}`) : [];
 }
 
 /** What opening tunnels needs. Disposing it closes journal and connections; tunnels are disposed before it. */
-export interface App extends BrokerContext, AsyncDisposable {
+export interface App extends ProviderSet {
+  readonly world: World;
+  readonly journal: AuditSink;
+  readonly ledger: SessionLedger;
   readonly peers: PeerWatch;
   readonly memory: LocalMemory;
   /** Where the journal of this app is. */
   readonly journalPath: string;
+  /** What the broker needs, once it is settled which cloud it is. */
+  contextFor(provider: Provider): BrokerContext;
 }
 
 /**
- * Puts together what opens tunnels in one account and region. Asks nothing of the cloud.
+ * Puts together what opens tunnels in the clouds that a target may be in. Asks nothing of them.
  *
- * @throws what the provider's factory throws: CT_NO_PROFILE, CT_TLS, CT_PROXY
+ * @throws as `composeProviders`
  */
-export async function composeApp(world: World, selection: CloudSelection, prompts: Prompts): Promise<App> {
+export async function composeApp(
+  world: World,
+  question: CloudQuestion,
+  prompts: Prompts,
+  clouds?: Clouds,
+): Promise<App> {
   const lifetime = new Lifetime();
   try {
     const [{ Journal }, { SessionLedger }, { networkSettings }, { PeerWatch }, { LocalMemory }, { HeapKeeper }] =
@@ -43,16 +118,24 @@ export async function composeApp(world: World, selection: CloudSelection, prompt
       ]);
     const journal = lifetime.use(new Journal(world));
     const network = lifetime.use(await networkSettings(world));
-    const provider = lifetime.use(await composeProvider(world, selection, prompts));
+    const { candidates, providers, firstSteps } = lifetime.use(
+      await composeProviders(world, question, prompts, clouds),
+    );
+    const ledger = new SessionLedger(world);
     return {
       world,
-      provider,
+      candidates,
+      providers,
+      firstSteps,
       journal,
       journalPath: journal.path,
-      ledger: new SessionLedger(world),
+      ledger,
       peers: new PeerWatch(world),
       memory: new LocalMemory(new HeapKeeper(world.clock)),
-      connect: connectBy(world, provider.network ?? network),
+      contextFor: (provider) => {
+        const connect = connectBy(world, provider.network ?? network);
+        return { world, provider, journal, ledger, connect };
+      },
       [Symbol.asyncDispose]: () => lifetime[Symbol.asyncDispose](),
     };
   } catch (error) {

@@ -4,7 +4,7 @@ import { asCloudtunError, CloudtunError } from '../domain/errors.ts';
 import type { Millis } from '../domain/millis.ts';
 import { type Route, type Target, targetLabel } from '../domain/target.ts';
 import type { TunnelEvent, TunnelEventListener } from '../domain/tunnel-event.ts';
-import type { Identity } from '../providers/provider.ts';
+import type { Identity, Provider } from '../providers/provider.ts';
 import { withDeadline } from '../runtime/deadline.ts';
 import type { World } from '../runtime/world.ts';
 import type { Tunnel } from '../transport/tunnel.ts';
@@ -17,7 +17,7 @@ import { sessionPlace } from './session-ledger.ts';
 
 /** Who asks is wanted for the journal; a network without the service that tells must not keep the tunnel from opening. */
 const IDENTITY_LIMIT: Millis = 5_000;
-/** Session Manager's own limit (StartSession, Reason). */
+/** The strictest of the clouds: Session Manager's own limit (StartSession, Reason). */
 const REASON_LIMIT = 256;
 
 /**
@@ -30,18 +30,24 @@ const REASON_LIMIT = 256;
 export async function openTunnel(
   context: BrokerContext,
   request: TunnelRequest,
-  options: { readonly onEvent: TunnelEventListener },
+  options: {
+    readonly onEvent: TunnelEventListener;
+    /** The target, where it is known already: where several clouds were asked for it. */
+    readonly target?: Target | undefined;
+  },
   signal: AbortSignal,
 ): Promise<OpenedTunnel> {
-  checkReason(request);
   const { world, provider } = context;
+  checkRequest(request, provider);
   const asking = timed(world, 'identity', options.onEvent, () => whoAsks(context, signal));
   // Its failure is awaited below; until then it must not count as unhandled.
   asking.catch(() => {});
   let target: Target;
   let routes: readonly Route[];
   try {
-    target = await timed(world, 'find target', options.onEvent, () => findTarget(provider.finder, request, signal));
+    target =
+      options.target ??
+      (await timed(world, 'find target', options.onEvent, () => findTarget(provider.finder, request, signal)));
     routes = await timed(world, 'choose route', options.onEvent, () => {
       const endpoints = requestedEndpoints(request, target);
       return Promise.all(endpoints.map((to) => findRoute(provider.finder, request, target, to, signal)));
@@ -54,15 +60,20 @@ export async function openTunnel(
   return new BrokeredTunnel(context, request, target, identity, routes, options.onEvent);
 }
 
-/** What `openTunnel` would do, without asking for a session: for `--explain`. One for each endpoint. */
+/**
+ * What `openTunnel` would do, without asking for a session: for `--explain`. One for each endpoint.
+ *
+ * @param found the target, where it is known already
+ */
 export async function explainTunnel(
   context: Pick<BrokerContext, 'provider'>,
   request: TunnelRequest,
   signal: AbortSignal,
+  found?: Target,
 ): Promise<readonly TunnelExplanation[]> {
-  checkReason(request);
   const { finder, gatekeeper } = context.provider;
-  const target = await findTarget(finder, request, signal);
+  checkRequest(request, context.provider);
+  const target = found ?? (await findTarget(finder, request, signal));
   const routes = await Promise.all(
     requestedEndpoints(request, target).map((to) => findRoute(finder, request, target, to, signal)),
   );
@@ -182,7 +193,8 @@ async function whoAsks(context: BrokerContext, signal: AbortSignal): Promise<Ide
   } catch (thrown) {
     signal.throwIfAborted();
     const error = asCloudtunError(thrown);
-    if (/^CT_(NO_CREDENTIALS|CREDENTIALS_\w+|NO_PROFILE|NO_REGION|LOGIN_FAILED)$/.test(error.code)) throw error;
+    if (/^CT_(NO_CREDENTIALS|CREDENTIALS_\w+|NO_PROFILE|NO_REGION|NO_PROJECT|LOGIN_FAILED)$/.test(error.code))
+      throw error;
     world.log.warn(`the cloud does not say who you are, so the journal names your login alone: ${error.message}`);
     return undefined;
   }
@@ -200,7 +212,17 @@ async function timed<Result>(
   return result;
 }
 
-function checkReason(request: TunnelRequest): void {
+/** What can be said to be wrong before the cloud is asked. */
+function checkRequest(request: TunnelRequest, provider: Provider): void {
+  if (request.document !== undefined && !provider.hasSessionDocuments) {
+    throw new CloudtunError(
+      'CT_USAGE',
+      `${provider.label} knows no Session documents, and ${request.document} is one`,
+      {
+        hint: 'leave out --document (or CLOUDTUN_DOCUMENT)',
+      },
+    );
+  }
   const length = request.reason?.length;
   if (length === undefined || (length >= 1 && length <= REASON_LIMIT)) return;
   throw new CloudtunError('CT_USAGE', `the reason has ${length} characters; the cloud keeps 1 to ${REASON_LIMIT}`);

@@ -2,7 +2,13 @@ import type { AuditSink } from '../domain/audit-sink.ts';
 import { asCloudtunError, type CloudtunError } from '../domain/errors.ts';
 import type { Provider } from '../providers/provider.ts';
 import { isLoopbackAddress } from '../runtime/loopback.ts';
-import { isSamePlace, type OrphanedSession, type SessionLedger, sessionPlace } from './session-ledger.ts';
+import {
+  isSamePlace,
+  type OrphanedSession,
+  type SessionLedger,
+  type SessionPlace,
+  sessionPlace,
+} from './session-ledger.ts';
 
 /** What became of a session whose process was killed. */
 export type OrphanReport =
@@ -15,25 +21,31 @@ export type OrphanReport =
 const LIMIT = 50;
 
 /**
- * Ends the sessions that killed processes of ours left behind where `provider` looks, and tells of the others. Never touches a
+ * Ends the sessions that killed processes of ours left behind where the providers look, and tells of the others. Never touches a
  * session of a live process. Never throws; a failure keeps the entry for the next start. A session that can be ended no more,
  * because it is over, counts as ended.
  */
 export async function endOrphans(
-  context: { readonly ledger: SessionLedger; readonly provider: Provider; readonly journal: AuditSink },
+  context: { readonly ledger: SessionLedger; readonly providers: readonly Provider[]; readonly journal: AuditSink },
   signal: AbortSignal,
 ): Promise<readonly OrphanReport[]> {
-  const { ledger, provider } = context;
-  const place = sessionPlace(provider);
-  const orphans = ledger.orphans().filter((session) => {
+  const { ledger } = context;
+  const left = ledger.orphans();
+  if (left.length === 0) return [];
+  const places = context.providers.flatMap(placeIfKnown);
+  const providerOf = (session: OrphanedSession) =>
+    places.find(({ place }) => isSamePlace(session.place, place))?.provider;
+  const orphans = left.filter((session) => {
     // A lab keeps sessions in its memory alone and is at another port the next time: nothing is left to end.
-    const isOfAnotherLab = isLoopbackUrl(session.place.endpoint) && !isSamePlace(session.place, place);
+    const isAsked = places.some(({ place }) => place.provider === session.place.provider);
+    const isOfAnotherLab = isLoopbackUrl(session.place.endpoint) && isAsked && providerOf(session) === undefined;
     if (isOfAnotherLab) ledger.forget(session);
     return !isOfAnotherLab;
   });
   return Promise.all(
     orphans.slice(0, LIMIT).map(async (session): Promise<OrphanReport> => {
-      if (!isSamePlace(session.place, place)) return { outcome: 'elsewhere', session };
+      const provider = providerOf(session);
+      if (provider === undefined) return { outcome: 'elsewhere', session };
       try {
         await provider.gatekeeper.endSession(session.id, signal);
       } catch (thrown) {
@@ -44,6 +56,15 @@ export async function endOrphans(
       return { outcome: 'ended', session };
     }),
   );
+}
+
+/** A provider without a region is told of when a target is looked up; here it is one that has no sessions. */
+function placeIfKnown(provider: Provider): readonly { provider: Provider; place: SessionPlace }[] {
+  try {
+    return [{ provider, place: sessionPlace(provider) }];
+  } catch {
+    return [];
+  }
 }
 
 /** The `end` record that the killed process could not write. Nothing is opened here, so a journal that fails stops nothing. */

@@ -10,10 +10,20 @@ export interface FoundRoutes {
   readonly routes: readonly Route[];
 }
 
-/** Resolves the target of a request. @throws CT_TARGET_*, CT_DENIED, CT_NO_CREDENTIALS … */
-export function findTarget(finder: TargetFinder, request: TunnelRequest, signal: AbortSignal): Promise<Target> {
+/**
+ * Resolves the target of a request.
+ *
+ * @param options see FindMachineOptions
+ * @throws CT_TARGET_*, CT_DENIED, CT_NO_CREDENTIALS …
+ */
+export function findTarget(
+  finder: TargetFinder,
+  request: TunnelRequest,
+  signal: AbortSignal,
+  options: { readonly mustExist?: boolean } = {},
+): Promise<Target> {
   return request.kind === 'machine'
-    ? finder.findMachine(request.text, {}, signal)
+    ? finder.findMachine(request.text, options, signal)
     : finder.findDatabase(request.text, request.reader === undefined ? {} : { reader: request.reader }, signal);
 }
 
@@ -31,7 +41,7 @@ export function findRoute(
   signal: AbortSignal,
 ): Promise<Route> {
   const via = request.kind === 'database' && request.via !== undefined ? { via: request.via } : {};
-  const host = target.kind === 'machine' && to.host !== undefined ? { host: to.host } : {};
+  const host = target.kind !== 'database' && to.host !== undefined ? { host: to.host } : {};
   return finder.routeTo(target, to.port, { ...via, ...host }, signal);
 }
 

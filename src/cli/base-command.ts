@@ -97,6 +97,11 @@ export abstract class BaseCommand extends Command {
     process.exitCode ??= this.interruption.exitCode;
   }
 
+  /** Ends with this exit code though the command has a result. */
+  protected endWith(exitCode: number): void {
+    process.exitCode ??= exitCode;
+  }
+
   #interruptedBy(thrown: unknown): number | undefined {
     if (thrown instanceof Interrupted) return thrown.exitCode;
     const isConsequence = thrown instanceof CloudtunError && thrown.code === 'CT_INTERRUPTED';

@@ -1,4 +1,5 @@
 import { Flags } from '@oclif/core';
+import { PROVIDER_IDS, type ProviderId } from '../domain/target.ts';
 
 /*
  * Flags that several commands share. Each has its CLOUDTUN_* variable (spec section 4: flags over environment over files). None
@@ -28,8 +29,8 @@ export const GLOBAL_FLAGS = {
   }),
 };
 
-/** For every command that asks a cloud. */
-export const SELECTION_FLAGS = {
+/** Where to look on AWS. */
+export const AWS_FLAGS = {
   profile: Flags.string({
     aliases: ['aws-profile'],
     description: 'AWS profile',
@@ -44,9 +45,43 @@ export const SELECTION_FLAGS = {
   }),
 };
 
-/** For every command that opens a tunnel in the foreground. */
+/** Where to look on Google Cloud. */
+export const GCP_FLAGS = {
+  project: Flags.string({
+    description: 'Google Cloud project',
+    env: 'CLOUDTUN_PROJECT',
+    helpValue: 'ID',
+  }),
+  zone: Flags.string({
+    description: 'Google Cloud zone',
+    env: 'CLOUDTUN_ZONE',
+    helpValue: 'NAME',
+  }),
+};
+
+/** For every command that may ask any cloud. */
+export const SELECTION_FLAGS = { ...AWS_FLAGS, ...GCP_FLAGS };
+
+/** For `targets` and `login`; elsewhere a prefix of the target says it. */
+export const CLOUD_FLAG = {
+  cloud: Flags.string({
+    description: 'this cloud only (default: every one that is set up)',
+    env: 'CLOUDTUN_CLOUD',
+    options: [...PROVIDER_IDS],
+  }),
+};
+
+/** For every command that may start a session with a document of the user's own. */
+export const DOCUMENT_FLAG = {
+  document: Flags.string({
+    description: 'Session document to start the session with (AWS)',
+    env: 'CLOUDTUN_DOCUMENT',
+    helpValue: 'NAME',
+  }),
+};
+
+/** For every command that opens a tunnel in the foreground; the flags of its clouds stand before them. */
 export const TUNNEL_FLAGS = {
-  ...SELECTION_FLAGS,
   bind: Flags.string({
     description: 'local address, may be repeated (default: 127.0.0.1 and ::1)',
     env: 'CLOUDTUN_BIND',
@@ -74,13 +109,8 @@ export const TUNNEL_FLAGS = {
     env: 'CLOUDTUN_REASON',
     helpValue: 'TEXT',
   }),
-  document: Flags.string({
-    description: 'Session document to start the session with',
-    env: 'CLOUDTUN_DOCUMENT',
-    helpValue: 'NAME',
-  }),
   explain: Flags.boolean({
-    description: 'show route, document and permissions; open nothing',
+    description: 'show route and permissions; open nothing',
     env: 'CLOUDTUN_EXPLAIN',
   }),
   'no-probe': Flags.boolean({
@@ -92,4 +122,9 @@ export const TUNNEL_FLAGS = {
 /** A flag that may be repeated: oclif gives a list, but the bare text where it came from the environment (commas separate there). */
 export function listOf(value: string | readonly string[] | undefined): readonly string[] | undefined {
   return typeof value === 'string' ? value.split(',').map((item) => item.trim()) : value;
+}
+
+/** What `--cloud` says, which oclif has checked. */
+export function cloudOf(flag: string | undefined): ProviderId | undefined {
+  return PROVIDER_IDS.find((id) => id === flag);
 }

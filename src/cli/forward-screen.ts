@@ -1,4 +1,5 @@
 import { asCloudtunError, type CloudtunError } from '../domain/errors.ts';
+import type { ProviderId } from '../domain/target.ts';
 import type { ForwardEvent, ForwardReport } from '../forward/forward-types.ts';
 import type { World } from '../runtime/world.ts';
 import { closedJson, eventJson, type Place } from './present/event-json.ts';
@@ -8,7 +9,8 @@ import { clockTime, closedLine, drainingText, readyLine, remarkOn } from './pres
 import type { Terminal } from './terminal.ts';
 
 export interface ScreenOptions {
-  readonly place: Place;
+  /** Where the targets of a cloud are. */
+  readonly placeOf: (cloud: ProviderId) => Place;
   /** What the user called the target, for the progress line. */
   readonly name: string;
   /** The login to show in the client command. */
@@ -46,7 +48,7 @@ export class ForwardScreen {
   #showJson(event: ForwardEvent): void {
     const isDetail = event.type === 'tunnel' && event.event.type === 'phase';
     if (isDetail && this.#world.log.level === 0) return;
-    this.#terminal.result(JSON.stringify(eventJson(event, this.#options.place, this.#world.clock.wall())));
+    this.#terminal.result(JSON.stringify(eventJson(event, this.#options.placeOf, this.#world.clock.wall())));
   }
 
   #showText(event: ForwardEvent): void {
@@ -62,7 +64,7 @@ export class ForwardScreen {
   }
 
   #showReady(event: Extract<ForwardEvent, { type: 'ready' }>): void {
-    const line = readyLine(event, this.#options.place, this.#world.clock.wall());
+    const line = readyLine(event, this.#options.placeOf(event.route.provider), this.#world.clock.wall());
     const [word = ''] = line.split(' ', 1);
     this.#terminal.result(this.#terminal.paint('green', word, 'stdout') + line.slice(word.length));
     const step = nextStep(event.route, event.local[0]!, this.#options.user);

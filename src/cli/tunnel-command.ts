@@ -1,20 +1,21 @@
-import type { TunnelRequest } from '../broker/broker-types.ts';
 import { explainTunnel } from '../broker/open-tunnel.ts';
 import { endOrphans } from '../broker/orphans.ts';
 import { type App, composeApp } from '../compose.ts';
 import { formatEndpoint } from '../domain/endpoint.ts';
 import { asCloudtunError, CloudtunError } from '../domain/errors.ts';
+import type { ProviderId } from '../domain/target.ts';
 import { loopbackAddresses } from '../runtime/loopback.ts';
 import { BaseCommand } from './base-command.ts';
 import { chooseTarget } from './choose-target.ts';
+import { withFirstSteps } from './first-steps.ts';
 import { ForwardScreen, outcomeOf } from './forward-screen.ts';
-import { listenRules, openPlanned } from './open-planned.ts';
-import { errorEventJson } from './present/event-json.ts';
+import { listenRules, openPlanned, type PlannedRequest, settled } from './open-planned.ts';
+import { errorEventJson, type Place } from './present/event-json.ts';
 import type { EventJson } from './present/event-schema.ts';
 import type { ExplanationJson } from './present/explain-report.ts';
 import { orphanNote } from './present/orphan-note.ts';
 import { reportError } from './report-error.ts';
-import type { TunnelPlan } from './tunnel-plan.ts';
+import { questionOf, type TunnelPlan } from './tunnel-plan.ts';
 
 /** What `--json` prints: the last event, or the explanation of each route. */
 export type TunnelResult = EventJson | readonly ExplanationJson[];
@@ -30,39 +31,50 @@ export abstract class TunnelCommand extends BaseCommand {
     flags: { readonly explain: boolean; readonly 'no-probe': boolean },
   ): Promise<TunnelResult> {
     this.#isStreaming = !flags.explain;
-    await using app = await composeApp(this.world, plan.settings.selection, this.prompts);
-    if (flags.explain) return await this.#explain(app, plan);
+    await using app = await composeApp(this.world, questionOf(plan), this.prompts);
+    try {
+      if (flags.explain) return await this.#explain(app, plan);
+      return await this.#hold(app, name, plan, !flags['no-probe']);
+    } catch (thrown) {
+      throw withFirstSteps(thrown, app.firstSteps);
+    }
+  }
+
+  async #hold(app: App, name: string, plan: TunnelPlan, isProbed: boolean): Promise<EventJson> {
     for (const orphan of await endOrphans(app, this.signal)) this.terminal.note(orphanNote(orphan));
     const { terminal } = this;
     const isJson = this.jsonEnabled();
-    const screen = new ForwardScreen(this.world, terminal, { place: app.provider, name, user: plan.user, isJson });
-    const open = (request: TunnelRequest) => this.#follow(app, plan, request, screen, !flags['no-probe']);
+    const placeOf = (cloud: ProviderId) => app.providers.find(({ id }) => id === cloud) ?? nowhere(cloud);
+    const screen = new ForwardScreen(this.world, terminal, { placeOf, name, user: plan.user, isJson });
+    const open = (planned: PlannedRequest) => this.#follow(app, plan, planned, screen, isProbed);
+    const planned = { request: plan.request, candidates: app.candidates };
     try {
-      return await open(plan.request);
+      return await open(planned);
     } catch (thrown) {
       const isAmbiguous = thrown instanceof CloudtunError && thrown.code === 'CT_TARGET_AMBIGUOUS';
       if (!isAmbiguous || !terminal.canAsk) throw thrown;
       terminal.settle();
-      return await open(await chooseTarget(plan.request, app.provider, thrown, this.signal));
+      return await open(await chooseTarget(planned, thrown, this.signal));
     }
   }
 
   async #follow(
     app: App,
     plan: TunnelPlan,
-    request: TunnelRequest,
+    planned: PlannedRequest,
     screen: ForwardScreen,
     isProbed: boolean,
   ): Promise<EventJson> {
     this.signal.throwIfAborted();
     screen.opening();
-    await using forward = await openPlanned(app, plan, request, { isProbed, onEvent: screen.onEvent });
+    const { onEvent } = screen;
+    await using forward = await openPlanned(app, plan, planned, { isProbed, onEvent }, this.signal);
     using _ending = this.interruption.drainFirst({
       drain: () => forward.drain('interrupted'),
       cut: () => forward.cut('interrupted'),
     });
     await forward.ready;
-    if (!isProbed) this.terminal.note('  not probed: the session starts with the first connection');
+    if (!isProbed) this.terminal.note('  not probed: nothing is opened before the first connection');
     const report = await forward.closed;
     const { exitCode, error } = outcomeOf(report, this.interruption.exitCode);
     process.exitCode ??= exitCode;
@@ -73,13 +85,15 @@ export abstract class TunnelCommand extends BaseCommand {
 
   async #explain(app: App, plan: TunnelPlan): Promise<readonly ExplanationJson[]> {
     const { explanationJson, explanationLines } = await import('./present/explain-report.ts');
-    this.terminal.progress(`asking ${app.provider.label} ...`);
-    const rules = listenRules(plan, app.provider.scope);
-    const explanations = await explainTunnel(app, plan.request, this.signal);
+    this.terminal.progress(`asking ${app.providers.map(({ label }) => label).join(' and ')} ...`);
+    const planned = { request: plan.request, candidates: app.candidates };
+    const { provider, target } = await settled(app, planned, () => {}, this.signal);
+    const rules = listenRules(plan, () => provider);
+    const explanations = await explainTunnel({ provider }, plan.request, this.signal, target);
     const local = rules.map(({ bind, port }) => addresses(bind).map((host) => localName(host, port)));
     if (!this.jsonEnabled()) {
       for (const [index, explanation] of explanations.entries()) {
-        for (const line of explanationLines(explanation, local[index]!, app.provider)) this.terminal.result(line);
+        for (const line of explanationLines(explanation, local[index]!, provider)) this.terminal.result(line);
       }
       this.terminal.note('nothing was opened');
     }
@@ -104,4 +118,9 @@ function addresses(bind: readonly string[]): readonly string[] {
 
 function localName(host: string, port: number): string {
   return port === 0 ? `any free port of ${host}` : formatEndpoint({ host, port });
+}
+
+/** A cloud that no provider was made for has no routes, so this is never shown. */
+function nowhere(cloud: ProviderId): Place {
+  return { label: cloud, profile: undefined };
 }

@@ -1,14 +1,17 @@
 import type { TunnelRequest } from '../broker/broker-types.ts';
-import type { Catalogue, CatalogueTarget } from '../config/catalogue.ts';
-import { ownPort, stablePort } from '../config/stable-port.ts';
+import type { CloudQuestion } from '../broker/candidate-clouds.ts';
+import { type Catalogue, type CatalogueTarget, DATABASE_FORMS, type DatabaseForm } from '../config/catalogue.ts';
+import { ownPort, type PortPlace, placeOf, stablePort } from '../config/stable-port.ts';
 import { type TunnelFlags, type TunnelSettings, tunnelSettings } from '../config/tunnel-settings.ts';
+import { splitCloudPrefix } from '../domain/cloud-prefix.ts';
 import type { RemoteEndpoint } from '../domain/endpoint.ts';
 import { CloudtunError } from '../domain/errors.ts';
-import type { ParsedRule } from '../forward/forward-rule.ts';
+import type { ProviderId } from '../domain/target.ts';
+import { formatForwardRule, type ParsedRule } from '../forward/forward-rule.ts';
 
 /*
  * From what the user typed and what the catalogue says to what the broker is asked. Pure: nothing is asked of a cloud. The local
- * port follows in a second step, since the stable one depends on the region, which the provider knows.
+ * port follows in a second step, since the stable one depends on the region or project, which the provider knows.
  */
 
 export interface PlanFlags extends TunnelFlags {
@@ -24,78 +27,137 @@ export interface PlannedRule {
   /** Addresses of this rule alone; undefined: those of the settings. */
   readonly bind?: readonly string[];
   /** 0: any free port. */
-  readonly port: number | ((region: string) => number);
+  readonly port: number | ((place: PortPlace) => number);
   /** Undefined for a database, whose endpoint the cloud knows. */
   readonly to?: RemoteEndpoint;
 }
 
 export interface TunnelPlan {
   readonly request: TunnelRequest;
+  /** Where command, catalogue or a prefix say it; else the name of the target has to tell. */
+  readonly cloud: ProviderId | undefined;
   readonly rules: readonly PlannedRule[];
   readonly settings: TunnelSettings;
   /** The login that the catalogue gives for this target. */
   readonly user: string | undefined;
 }
 
-/** The plan of `rds NAME`. */
-export function planDatabase(name: string, flags: PlanFlags, catalogue: Catalogue): TunnelPlan {
+/** The plan of `rds NAME` and `sql NAME`. */
+export function planDatabase(form: DatabaseForm, name: string, flags: PlanFlags, catalogue: Catalogue): TunnelPlan {
   const entry = catalogue.targets.get(name);
   if (entry && entry.kind !== 'database') throw notA('database', entry, `cloudtun forward ${name}`);
-  return databasePlan(name, entry, flags, catalogue);
+  if (entry && entry.form !== form) throw notA(`${form} database`, entry, `cloudtun ${entry.form} ${name}`);
+  return databasePlan(form, name, entry, flags, catalogue);
 }
 
-/** The plan of `forward TARGET`, with the rules that were typed; none where the catalogue's target names its own far end. */
+/**
+ * The plan of `forward TARGET`, with the rules that were typed; none where the target names its own far end.
+ *
+ * @param farPort the port in a TARGET that names one by itself, `host:port@region/network/group`
+ */
 export function planForward(
   target: string,
   given: readonly ParsedRule[],
   flags: PlanFlags,
   catalogue: Catalogue,
+  farPort?: number,
 ): TunnelPlan {
   const entry = catalogue.targets.get(target);
-  if (entry?.kind === 'gcp') throw unsupported(entry);
-  if (entry?.kind === 'database' || entry?.kind === 'host') {
+  if (entry && entry.kind !== 'machine') {
     if (given.length > 0) throw namesItsOwnEnd(entry);
     return entry.kind === 'database'
-      ? databasePlan(target, entry, flags, catalogue)
+      ? databasePlan(entry.form, target, entry, flags, catalogue)
       : hostPlan(entry, flags, catalogue);
   }
+  const { cloud, text } = entry ? { cloud: entry.cloud, text: entry.instance } : splitCloudPrefix(target);
+  const rules =
+    given.length === 0 && farPort !== undefined
+      ? [ownRule(text, farPort, entry, flags, catalogue)]
+      : typedRules(target, given, flags, farPort);
+  return {
+    request: { kind: 'machine', text, to: rules.map((rule) => rule.to), ...sessionOptions(flags) },
+    cloud,
+    rules,
+    settings: tunnelSettings(flags, catalogue, entry),
+    user: entry?.user,
+  };
+}
+
+/** Which cloud to ask for a plan's target. */
+export function questionOf({ cloud, request, settings }: TunnelPlan): CloudQuestion {
+  return { cloud, target: request.text, said: settings.said, selection: settings.selection };
+}
+
+/** Of a machine rule the far end is always known. */
+type MachineRule = PlannedRule & { readonly to: RemoteEndpoint };
+
+function ownRule(
+  text: string,
+  port: number,
+  entry: Extract<CatalogueTarget, { kind: 'machine' }> | undefined,
+  flags: PlanFlags,
+  catalogue: Catalogue,
+): MachineRule {
+  const stable = (place: PortPlace) => {
+    const where = (entry && placeOf(entry, catalogue, place)) ?? { cloud: place.id, scope: place.scope };
+    return stablePort({ ...where, kind: 'machine', name: text, port });
+  };
+  return { port: parsePort(flags.port) ?? entry?.port ?? stable, to: { port } };
+}
+
+function typedRules(
+  target: string,
+  given: readonly ParsedRule[],
+  flags: PlanFlags,
+  farPort: number | undefined,
+): readonly MachineRule[] {
   if (given.length === 0) {
     throw new CloudtunError('CT_USAGE', `which port of ${target}? no rule was given`, {
       hint: `say it with -L, for example: cloudtun forward ${target} -L 8080:80`,
     });
   }
   if (flags.port !== undefined) {
-    throw new CloudtunError('CT_USAGE', '--port goes with a catalogue target that names its own far end', {
+    throw new CloudtunError('CT_USAGE', '--port goes with a target that names its own far end', {
       hint: 'give the local port in the rule: -L 8080:80',
     });
   }
-  return {
-    request: {
-      kind: 'machine',
-      text: entry?.instance ?? target,
-      to: given.map((rule) => rule.to),
-      ...sessionOptions(flags),
+  return given.map((rule) => ({
+    port: rule.port,
+    to: farPort === undefined ? rule.to : farEndOf(rule, target, farPort),
+    ...(rule.bind !== undefined && { bind: [rule.bind] }),
+  }));
+}
+
+/** A rule beside a target that names its port: `-L 8080` is a local port then, and `-L 8080:5432` may only repeat the far one. */
+function farEndOf(rule: ParsedRule, target: string, farPort: number): RemoteEndpoint {
+  const isLocalOnly = rule.to.host === undefined && rule.to.port === rule.port;
+  if (isLocalOnly || (rule.to.host === undefined && rule.to.port === farPort)) return { port: farPort };
+  throw new CloudtunError(
+    'CT_USAGE',
+    `${target} names port ${farPort}, and the rule ${formatForwardRule(rule)} another`,
+    {
+      hint: 'leave the port out of the name, or give the local port alone: -L 8080',
     },
-    rules: given.map(({ bind, port, to }) => ({ port, to, ...(bind !== undefined && { bind: [bind] }) })),
-    settings: tunnelSettings(flags, catalogue, entry),
-    user: entry?.user,
-  };
+  );
 }
 
 function databasePlan(
+  form: DatabaseForm,
   name: string,
   entry: Extract<CatalogueTarget, { kind: 'database' }> | undefined,
   flags: PlanFlags,
   catalogue: Catalogue,
 ): TunnelPlan {
-  const text = entry?.rds ?? name;
+  const cloud = DATABASE_FORMS[form];
+  const text = entry ? qualifiedName(entry) : textIn(cloud, name);
   const bastion = flags.via === undefined ? undefined : catalogue.targets.get(flags.via);
   if (bastion && bastion.kind !== 'machine') throw notA('machine', bastion, undefined);
-  const via = bastion?.instance ?? flags.via ?? entry?.via;
-  const stable = (region: string) => {
-    if (entry && !flags.reader) return ownPort(entry, catalogue, region);
-    const place = { region: entry?.region ?? region, ...(entry?.profile !== undefined && { profile: entry.profile }) };
-    return stablePort({ kind: 'rds', name: text, isReader: flags.reader === true, ...place });
+  if (bastion && bastion.cloud !== cloud) throw inAnotherCloud(bastion.name, bastion.cloud, cloud);
+  const via = bastion?.instance ?? (flags.via === undefined ? entry?.via : textIn(cloud, flags.via));
+  const stable = (place: PortPlace) => {
+    if (entry && !flags.reader) return ownPort(entry, catalogue, place);
+    const where = (entry && placeOf(entry, catalogue, place)) ?? { cloud, scope: place.scope };
+    return stablePort({ ...where, kind: form, name: entry?.database ?? text, isReader: flags.reader === true });
   };
   return {
     request: {
@@ -105,10 +167,18 @@ function databasePlan(
       ...(flags.reader && { reader: true }),
       ...sessionOptions(flags),
     },
+    cloud,
     rules: [{ port: parsePort(flags.port) ?? stable }],
     settings: tunnelSettings(flags, catalogue, entry ?? bastion),
     user: entry?.user,
   };
+}
+
+/** Where the catalogue says the region of a database whose cloud names them by project and region, the whole name. */
+function qualifiedName(entry: Extract<CatalogueTarget, { kind: 'database' }>): string {
+  const { form, project, region, database } = entry;
+  const isWhole = form !== 'sql' || database.includes(':') || project === undefined || region === undefined;
+  return isWhole ? database : `${project}:${region}:${database}`;
 }
 
 function hostPlan(
@@ -119,7 +189,8 @@ function hostPlan(
   const to = { host: entry.host, port: entry.hostPort };
   return {
     request: { kind: 'machine', text: entry.via, to: [to], ...sessionOptions(flags) },
-    rules: [{ port: parsePort(flags.port) ?? ((region) => ownPort(entry, catalogue, region)), to }],
+    cloud: entry.cloud,
+    rules: [{ port: parsePort(flags.port) ?? ((place) => ownPort(entry, catalogue, place)), to }],
     settings: tunnelSettings(flags, catalogue, entry),
     user: entry.user,
   };
@@ -143,16 +214,22 @@ export function parsePort(text: string | undefined): number | undefined {
   });
 }
 
+/** A TARGET without its cloud prefix, which must be the cloud that the command is about. */
+function textIn(cloud: ProviderId, typed: string): string {
+  const { cloud: prefix, text } = splitCloudPrefix(typed);
+  if (prefix !== undefined && prefix !== cloud) throw inAnotherCloud(text, prefix, cloud);
+  return text;
+}
+
+function inAnotherCloud(name: string, its: ProviderId, ours: ProviderId): CloudtunError {
+  return new CloudtunError('CT_USAGE', `"${name}" is in ${its}, and the database in ${ours}`);
+}
+
 function notA(kind: string, entry: CatalogueTarget, command: string | undefined): CloudtunError {
-  if (entry.kind === 'gcp') return unsupported(entry);
   return new CloudtunError('CT_USAGE', `"${entry.name}" of ${entry.place.file} is no ${kind}`, {
     details: [['there', `${entry.place.file}:${entry.place.line}:${entry.place.column}`]],
     ...(command !== undefined && { hint: `try: ${command}` }),
   });
-}
-
-function unsupported(entry: CatalogueTarget): CloudtunError {
-  return new CloudtunError('CT_USAGE', `"${entry.name}" is on Google Cloud, which this version does not reach`);
 }
 
 function namesItsOwnEnd(entry: CatalogueTarget): CloudtunError {

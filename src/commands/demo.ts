@@ -44,7 +44,7 @@ export default class Demo extends BaseCommand {
     this.#say('', `${lab.url}, account ${lab.inventory.account}, ${lab.inventory.region}`);
 
     this.#begin(CHAPTERS.tunnel);
-    const app = lifetime.use(await composeApp(world, {}, {}));
+    const app = lifetime.use(await composeApp(world, { cloud: 'aws', said: {}, selection: {} }, {}));
     const { forward, clientGone } = await this.#openTunnel(app, lifetime);
     const local = forward.local[0]![0]!;
 
@@ -82,10 +82,10 @@ export default class Demo extends BaseCommand {
 
   /** What `rds prod` does, on any free port; `clientGone` resolves when its first client was served. */
   async #openTunnel(app: App, lifetime: Lifetime): Promise<{ forward: RunningForward; clientGone: Promise<void> }> {
-    const plan = planDatabase('prod', { port: 'auto', reason: 'cloudtun demo' }, NO_CATALOGUE);
+    const plan = planDatabase('rds', 'prod', { port: 'auto', reason: 'cloudtun demo' }, NO_CATALOGUE);
     const { user } = PRACTICE_USER;
     const screen = new ForwardScreen(app.world, this.terminal, {
-      place: app.provider,
+      placeOf: () => app.providers[0]!,
       name: 'prod',
       user,
       isJson: false,
@@ -95,7 +95,8 @@ export default class Demo extends BaseCommand {
       if (!this.jsonEnabled()) screen.onEvent(event);
       if (event.type === 'client' && event.change === 'closed') resolve();
     };
-    const forward = lifetime.use(await openPlanned(app, plan, plan.request, { isProbed: true, onEvent }));
+    const planned = { request: plan.request, candidates: app.candidates };
+    const forward = lifetime.use(await openPlanned(app, plan, planned, { isProbed: true, onEvent }, this.signal));
     this.interruption.drainFirst({
       drain: () => forward.drain('interrupted'),
       cut: () => forward.cut('interrupted'),

@@ -1,5 +1,5 @@
 import { Args, Flags } from '@oclif/core';
-import { listOf, TUNNEL_FLAGS } from '../cli/flags.ts';
+import { AWS_FLAGS, DOCUMENT_FLAG, listOf, TUNNEL_FLAGS } from '../cli/flags.ts';
 import { TunnelCommand, type TunnelResult } from '../cli/tunnel-command.ts';
 import { planDatabase } from '../cli/tunnel-plan.ts';
 import { loadCatalogue } from '../config/load.ts';
@@ -23,7 +23,9 @@ export default class Rds extends TunnelCommand {
     }),
   };
   static override flags = {
+    ...AWS_FLAGS,
     ...TUNNEL_FLAGS,
+    ...DOCUMENT_FLAG,
     port: Flags.string({
       description: 'local port, or auto for any free one (default: the same one every day)',
       env: 'CLOUDTUN_PORT',
@@ -43,7 +45,7 @@ export default class Rds extends TunnelCommand {
   async run(): Promise<TunnelResult> {
     const { args, flags } = await this.parse(Rds);
     const catalogue = await loadCatalogue(this.world);
-    const plan = planDatabase(args.name, { ...flags, bind: listOf(flags.bind) }, catalogue);
+    const plan = planDatabase('rds', args.name, { ...flags, bind: listOf(flags.bind) }, catalogue);
     return await this.hold(args.name, plan, flags);
   }
 }

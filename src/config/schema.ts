@@ -1,10 +1,14 @@
 import { z } from 'zod';
 import { parseDuration } from '../domain/duration.ts';
+import { PLACE_KEYS, type PlaceKey, PROVIDER_IDS, type ProviderId } from '../domain/target.ts';
+import { DATABASE_FORMS } from './catalogue.ts';
 
 /*
  * The shape of cloudtun.yaml (spec section 4). `targets` and `defaults` are used; the other top-level sections are the ones that
  * the specification names, accepted as they are so that a team's full file is no error here.
  */
+
+const nameSchema = z.string().min(1);
 
 const portSchema = z.int().min(1).max(65_535);
 
@@ -30,35 +34,43 @@ const defaultsSchema = z.strictObject({
   idle: durationSchema.optional(),
   grace: durationSchema.optional(),
   bind: bindSchema.optional(),
-  profile: z.string().min(1).optional(),
-  region: z.string().min(1).optional(),
+  profile: nameSchema.optional(),
+  region: nameSchema.optional(),
+  project: nameSchema.optional(),
+  zone: nameSchema.optional(),
 });
 
-const awsSchema = z.strictObject({
-  instance: z.string().min(1),
-  profile: z.string().min(1).optional(),
-  region: z.string().min(1).optional(),
-});
+/** A machine, with what may be said of its place in that cloud. */
+const machineSchema = (cloud: ProviderId) => {
+  const keys = PLACE_KEYS[cloud].map((key) => [key, nameSchema.optional()] as const);
+  return z.strictObject({
+    instance: nameSchema,
+    // A key that this cloud lacks is absent, which reads like one that nobody wrote.
+    ...(Object.fromEntries(keys) as Record<PlaceKey, z.ZodOptional<typeof nameSchema>>),
+  });
+};
 
-const gcpSchema = z.strictObject({
-  instance: z.string().min(1),
-  project: z.string().min(1).optional(),
-  zone: z.string().min(1).optional(),
-});
+/** `aws: { instance: … }`, and so for every cloud. */
+const MACHINES = Object.fromEntries(PROVIDER_IDS.map((cloud) => [cloud, machineSchema(cloud).optional()])) as Record<
+  ProviderId,
+  z.ZodOptional<ReturnType<typeof machineSchema>>
+>;
 
-/** One object for all forms, so that an unknown key has one list of neighbours; `describeForm` tells the forms apart. */
+/** One object for all forms, so that an unknown key has one list of neighbours; `describeFormProblem` tells the forms apart. */
 const targetSchema = z.strictObject({
-  aws: awsSchema.optional(),
-  gcp: gcpSchema.optional(),
-  rds: z.string().min(1).optional(),
-  host: z.string().min(1).optional(),
+  ...MACHINES,
+  rds: nameSchema.optional(),
+  sql: nameSchema.optional(),
+  host: nameSchema.optional(),
   hostPort: portSchema.optional(),
-  via: z.string().min(1).optional(),
+  via: nameSchema.optional(),
   port: portSchema.optional(),
-  user: z.string().min(1).optional(),
+  user: nameSchema.optional(),
   iamAuth: z.boolean().optional(),
-  profile: z.string().min(1).optional(),
-  region: z.string().min(1).optional(),
+  profile: nameSchema.optional(),
+  region: nameSchema.optional(),
+  project: nameSchema.optional(),
+  zone: nameSchema.optional(),
 });
 
 export type TargetEntry = z.infer<typeof targetSchema>;
@@ -80,8 +92,8 @@ export function keysAllowedAt(path: readonly PropertyKey[]): readonly string[] {
   if (path[0] === 'defaults') return Object.keys(defaultsSchema.shape);
   if (path[0] !== 'targets') return [];
   if (path.length === 2) return Object.keys(targetSchema.shape);
-  if (path[2] === 'aws') return Object.keys(awsSchema.shape);
-  return path[2] === 'gcp' ? Object.keys(gcpSchema.shape) : [];
+  const machine = MACHINES[path[2] as ProviderId] as (typeof MACHINES)[ProviderId] | undefined;
+  return machine === undefined ? [] : Object.keys(machine.unwrap().shape);
 }
 
 export type CatalogueFile = z.infer<typeof catalogueSchema> & {
@@ -89,15 +101,38 @@ export type CatalogueFile = z.infer<typeof catalogueSchema> & {
   targets?: Record<string, TargetEntry>;
 };
 
+const FORMS = [...PROVIDER_IDS, ...(Object.keys(DATABASE_FORMS) as (keyof typeof DATABASE_FORMS)[]), 'host'] as const;
+
 /** What is wrong with the combination of keys of a target, or undefined when it is one of the forms of spec section 4. */
 export function describeFormProblem(entry: TargetEntry): string | undefined {
-  const forms = (['aws', 'gcp', 'rds', 'host'] as const).filter((form) => entry[form] !== undefined);
-  if (forms.length === 0) return 'needs one of aws, gcp, rds or host';
+  const forms = FORMS.filter((form) => entry[form] !== undefined);
+  const [form] = forms;
+  if (form === undefined) return `needs one of ${FORMS.slice(0, -1).join(', ')} or ${FORMS.at(-1)}`;
   if (forms.length > 1) return `has ${forms.join(' and ')}; a target is one of them`;
   if (entry.host !== undefined && entry.hostPort === undefined) return 'has a host but no hostPort';
   if (entry.host !== undefined && entry.via === undefined)
     return 'has a host but no via: name the machine that can reach it';
   if (entry.host === undefined && entry.hostPort !== undefined) return 'has a hostPort but no host';
-  if (entry.aws !== undefined && entry.via !== undefined) return 'is a machine of its own and needs no via';
+  if (isProvider(form) && entry.via !== undefined) return 'is a machine of its own and needs no via';
+  return form === 'host' ? undefined : describePlaceProblem(entry, form);
+}
+
+/** A key that the cloud of this form does not have would be read past in silence. */
+function describePlaceProblem(entry: TargetEntry, form: Exclude<(typeof FORMS)[number], 'host'>): string | undefined {
+  const allowed: readonly PlaceKey[] = isProvider(form) ? PLACE_KEYS[form] : DATABASE_PLACE_KEYS[form];
+  const foreign = (['profile', 'region', 'project', 'zone'] as const).find(
+    (key) => entry[key] !== undefined && !allowed.includes(key),
+  );
+  if (foreign !== undefined) return `has a ${foreign}, which ${form} does not know`;
+  if (form === 'sql' && entry.region !== undefined && entry.project === undefined)
+    return 'has a region but no project: name both, or neither';
   return undefined;
 }
+
+const isProvider = (form: string): form is ProviderId => PROVIDER_IDS.some((id) => id === form);
+
+/** Cloud SQL names instances by project and region. */
+const DATABASE_PLACE_KEYS = {
+  rds: PLACE_KEYS.aws,
+  sql: ['project', 'region'],
+} as const satisfies Record<keyof typeof DATABASE_FORMS, readonly PlaceKey[]>;

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { CloudtunError } from '../domain/errors.ts';
-import type { Catalogue, CatalogueTarget } from './catalogue.ts';
+import { PLACE_KEYS, type ProviderId } from '../domain/target.ts';
+import type { Catalogue, CatalogueTarget, DatabaseForm } from './catalogue.ts';
 
 /*
  * The local port that a target has every day on every machine of a team (spec section 4). What is hashed is what the user or the
@@ -12,9 +13,18 @@ import type { Catalogue, CatalogueTarget } from './catalogue.ts';
 const FIRST_PORT = 20_000;
 const PORT_COUNT = 10_000;
 
+/** Where a target is looked up; a Provider is one. */
+export interface PortPlace {
+  readonly id: ProviderId;
+  /** As in Provider: the region on AWS, the project on Google Cloud. */
+  readonly scope: string;
+}
+
 /** A target as the port rule sees it. */
 export interface PortSubject {
-  readonly kind: 'rds' | 'machine' | 'host';
+  readonly cloud: ProviderId;
+  readonly scope: string;
+  readonly kind: DatabaseForm | 'machine' | 'host';
   /** The TARGET text, or `host:port` for a host. */
   readonly name: string;
   /** The far port; left out where it follows from the name (a database). */
@@ -23,13 +33,12 @@ export interface PortSubject {
   /** The machine in between, when the user or the catalogue names it: two networks may have the same `admin.internal`. */
   readonly via?: string;
   readonly profile?: string;
-  readonly region: string;
 }
 
 export function stablePort(subject: PortSubject): number {
   const canonical = JSON.stringify([
-    'aws',
-    subject.region,
+    subject.cloud,
+    subject.scope,
     subject.profile ?? '',
     subject.kind,
     subject.name,
@@ -40,22 +49,34 @@ export function stablePort(subject: PortSubject): number {
   return FIRST_PORT + (createHash('sha256').update(canonical).digest().readUInt32BE(0) % PORT_COUNT);
 }
 
+type FarEnd = Extract<CatalogueTarget, { kind: 'database' | 'host' }>;
+
+/** What is the same for every port rule about a catalogue entry: where it is, as far as the file and `place` say. */
+export function placeOf(
+  target: CatalogueTarget,
+  catalogue: Pick<Catalogue, 'defaults'>,
+  place: PortPlace,
+): Pick<PortSubject, 'cloud' | 'scope' | 'profile'> | undefined {
+  const cloud = target.cloud ?? place.id;
+  const [key] = PLACE_KEYS[cloud];
+  const scope = target[key] ?? (cloud === place.id ? place.scope : catalogue.defaults[key]);
+  if (scope === undefined) return undefined;
+  return { cloud, scope, ...(target.profile !== undefined && { profile: target.profile }) };
+}
+
 /**
  * The local port of a catalogue target that reaches one far end, after making sure that no other target has it too. Two ports that
- * were both written by hand are the author's choice.
+ * were both written by hand are the author's choice; of a target in another cloud, whose place no file names, no port is known.
  *
- * @param region where targets are that name no region themselves
+ * @param place the cloud of this target, and where targets are there that name no place themselves
  * @throws CT_CONFIG naming both targets
  */
-export function ownPort(
-  target: Extract<CatalogueTarget, { kind: 'database' | 'host' }>,
-  catalogue: Catalogue,
-  region: string,
-): number {
-  const port = cataloguePort(target, region);
+export function ownPort(target: FarEnd, catalogue: Catalogue, place: PortPlace): number {
+  const port = cataloguePort(target, catalogue, place);
+  if (port === undefined) throw new CloudtunError('CT_INTERNAL', `"${target.name}" is not in ${place.id}`);
   for (const other of catalogue.targets.values()) {
     const isByHand = target.port !== undefined && other.port !== undefined;
-    if (other.name === target.name || isByHand || portOfAny(other, region) !== port) continue;
+    if (other.name === target.name || isByHand || portOfAny(other, catalogue, place) !== port) continue;
     throw sharedPort(target, other, port);
   }
   return port;
@@ -70,14 +91,15 @@ function sharedPort(target: CatalogueTarget, other: CatalogueTarget, port: numbe
 }
 
 /** Undefined for a machine without a port of its own: which one is meant, its user says. */
-function portOfAny(target: CatalogueTarget, region: string): number | undefined {
-  return target.kind === 'database' || target.kind === 'host' ? cataloguePort(target, region) : target.port;
+function portOfAny(target: CatalogueTarget, catalogue: Catalogue, place: PortPlace): number | undefined {
+  return target.kind === 'machine' ? target.port : cataloguePort(target, catalogue, place);
 }
 
-/** The port that the catalogue fixes, else the stable one. */
-function cataloguePort(target: Extract<CatalogueTarget, { kind: 'database' | 'host' }>, region: string): number {
+/** The port that the catalogue fixes, else the stable one; undefined where its place is not known. */
+function cataloguePort(target: FarEnd, catalogue: Catalogue, at: PortPlace): number | undefined {
   if (target.port !== undefined) return target.port;
-  const place = { region: target.region ?? region, ...(target.profile !== undefined && { profile: target.profile }) };
-  if (target.kind === 'database') return stablePort({ kind: 'rds', name: target.rds, ...place });
-  return stablePort({ kind: 'host', name: `${target.host}:${target.hostPort}`, via: target.via, ...place });
+  const place = placeOf(target, catalogue, at);
+  if (place === undefined) return undefined;
+  if (target.kind === 'database') return stablePort({ ...place, kind: target.form, name: target.database });
+  return stablePort({ ...place, kind: 'host', name: `${target.host}:${target.hostPort}`, via: target.via });
 }

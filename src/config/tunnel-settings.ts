@@ -1,5 +1,6 @@
 import { parseDuration } from '../domain/duration.ts';
 import type { Millis } from '../domain/millis.ts';
+import { PLACE_KEYS, type PlaceKey, type ProviderId } from '../domain/target.ts';
 import type { Catalogue, CatalogueTarget } from './catalogue.ts';
 
 /** What flags say, with the `CLOUDTUN_*` environment already behind them; undefined where neither spoke. */
@@ -10,7 +11,12 @@ export interface TunnelFlags {
   readonly bind?: readonly string[] | undefined;
   readonly profile?: string | undefined;
   readonly region?: string | undefined;
+  readonly project?: string | undefined;
+  readonly zone?: string | undefined;
 }
+
+/** Where to look, of every cloud together; `placeIn` has one cloud's part. */
+export type Selection = Readonly<Partial<Record<PlaceKey, string>>>;
 
 /** The settings of one tunnel after the order of spec section 4: flags, environment, project file, user file, default. */
 export interface TunnelSettings {
@@ -19,7 +25,9 @@ export interface TunnelSettings {
   readonly grace: Millis;
   /** Undefined: the default, loopback of every family that the machine has. */
   readonly bind: readonly string[] | undefined;
-  readonly selection: { readonly profile?: string; readonly region?: string };
+  readonly selection: Selection;
+  /** The part of `selection` that flags or the target say: it tells which cloud is meant, where the name does not. */
+  readonly said: Selection;
 }
 
 const DEFAULT_TTL = '8h';
@@ -31,14 +39,27 @@ const DEFAULT_GRACE = '30s';
  */
 export function tunnelSettings(flags: TunnelFlags, catalogue: Catalogue, target?: CatalogueTarget): TunnelSettings {
   const { defaults } = catalogue;
-  const profile = flags.profile ?? target?.profile ?? defaults.profile;
-  const region = flags.region ?? target?.region ?? defaults.region;
+  const said = firstOf(flags, target ?? {});
   const bind = flags.bind ?? (typeof defaults.bind === 'string' ? [defaults.bind] : defaults.bind);
   return {
     ttl: parseDuration(flags.ttl ?? defaults.ttl ?? DEFAULT_TTL, '--ttl'),
     idle: parseDuration(flags.idle ?? defaults.idle ?? 'none', '--idle'),
     grace: parseDuration(flags.grace ?? defaults.grace ?? DEFAULT_GRACE, '--grace') ?? 0,
     bind,
-    selection: { ...(profile !== undefined && { profile }), ...(region !== undefined && { region }) },
+    selection: firstOf(said, defaults),
+    said,
   };
+}
+
+/** The part of a selection that a cloud understands: `region` is AWS's, and no default for the regions of another. */
+export function placeIn(cloud: ProviderId, selection: Selection): Selection {
+  const keys: readonly string[] = PLACE_KEYS[cloud];
+  return Object.fromEntries(Object.entries(selection).filter(([key]) => keys.includes(key)));
+}
+
+const KEYS = ['profile', 'region', 'project', 'zone'] as const satisfies readonly PlaceKey[];
+
+function firstOf(...sources: readonly { readonly [Key in PlaceKey]?: string | undefined }[]): Selection {
+  const found = KEYS.map((key) => [key, sources.map((source) => source[key]).find((value) => value !== undefined)]);
+  return Object.fromEntries(found.filter(([, value]) => value !== undefined));
 }

@@ -4,6 +4,15 @@ import type { RemoteEndpoint } from './endpoint.ts';
 export const PROVIDER_IDS = ['aws', 'gcp'] as const;
 export type ProviderId = (typeof PROVIDER_IDS)[number];
 
+/** What may be said about the place to look in, under the same name in flags, variables and the catalogue. */
+export type PlaceKey = 'profile' | 'region' | 'project' | 'zone';
+
+/** Those that each cloud has; the first is what names are looked up in (`Provider.scope`). */
+export const PLACE_KEYS = {
+  aws: ['region', 'profile'],
+  gcp: ['project', 'zone'],
+} as const satisfies Record<ProviderId, readonly [PlaceKey, ...PlaceKey[]]>;
+
 export const ENGINES = ['mysql', 'mariadb', 'postgres', 'sqlserver', 'oracle', 'other'] as const;
 /** The family of client protocol a database speaks; decides probe and default client. */
 export type Engine = (typeof ENGINES)[number];

@@ -134,6 +134,8 @@ export interface Provider extends AsyncDisposable {
   readonly network?: NetworkSettings;
   readonly finder: TargetFinder;
   readonly gatekeeper: Gatekeeper;
+  /** Whether sessions are started with a document that the user may choose (`SessionOptions.document`). */
+  readonly hasSessionDocuments?: boolean;
   /** What to do to be signed in, where `signIn` is absent: one line each. */
   readonly signInAdvice?: readonly string[];
   signIn?(show: (signIn: SignIn) => void, signal: AbortSignal): Promise<LoginReport>;
@@ -152,8 +154,8 @@ export interface CloudNames {
   farPort?(target: string): number | undefined;
   /** What no other cloud has: whoever says one of these means this cloud. */
   readonly ownKeys: readonly PlaceKey[];
-  /** How to get credentials for it, the shortest way first; a sentence each. */
-  readonly signInAdvice: readonly string[];
+  /** For who has nothing set up yet: the shortest ways to credentials, one line. */
+  readonly firstStep: string;
   /** Whether this user has anything set up for this cloud: variables, files. Reads at most a few small files. */
   isConfigured(world: Pick<World, 'env' | 'paths'>): boolean;
 }

@@ -1,5 +1,6 @@
 import type { CloudtunError } from '../../domain/errors.ts';
 import type { Millis } from '../../domain/millis.ts';
+import type { ProviderId } from '../../domain/target.ts';
 import type { TunnelEvent } from '../../domain/tunnel-event.ts';
 import type { ForwardEvent, ForwardReport } from '../../forward/forward-types.ts';
 import { isoTime } from '../../runtime/iso-time.ts';
@@ -18,11 +19,11 @@ export interface Place {
 type ReadyEvent = Extract<ForwardEvent, { type: 'ready' }>;
 
 /** A forward's event as a JSON line. */
-export function eventJson(event: ForwardEvent, place: Place, wall: Millis): EventJson {
+export function eventJson(event: ForwardEvent, placeOf: (cloud: ProviderId) => Place, wall: Millis): EventJson {
   const at = isoTime(wall);
   switch (event.type) {
     case 'ready':
-      return readyJson(event, place, at);
+      return readyJson(event, placeOf(event.route.provider), at);
     case 'client': {
       const { change, rule, connection, from, clients, bytesUp, bytesDown, error } = event;
       return {

@@ -20,6 +20,8 @@ const VARIABLES = [
 
 export const AWS_NAMES: CloudNames = {
   label: 'AWS',
+  ownKeys: ['profile'],
+  firstStep: 'cloudtun login, AWS_PROFILE, or keys in the environment',
   claims(target) {
     if (SURELY.test(target) || DNS_NAME.test(target)) return 'surely';
     return NEVER.test(target) ? 'no' : 'maybe';

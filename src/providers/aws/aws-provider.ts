@@ -53,6 +53,7 @@ export async function awsProvider(
     },
     finder: new AwsTargetFinder(api, world.log),
     gatekeeper,
+    hasSessionDocuments: true,
     signIn: async (show, signal) => (await import('./sign-in.ts')).signIn(world, api, show, signal),
     [Symbol.asyncDispose]: () => lifetime[Symbol.asyncDispose](),
   };
