@@ -1,3 +1,4 @@
+import { formatByteCount } from '../../domain/byte-count.ts';
 import { printable } from './printable.ts';
 import { tableLines } from './table.ts';
 
@@ -18,8 +19,25 @@ export interface LabSummary {
   }[];
   readonly endedSessions: number;
   readonly violations: readonly string[];
+  readonly gcp: {
+    readonly url: string;
+    readonly relayRoot: string;
+    readonly projects: readonly string[];
+    readonly account: string;
+    readonly sessions: readonly {
+      readonly sid: string;
+      readonly owner: string;
+      readonly target: string;
+      readonly state: string;
+      readonly bytesUp: number;
+      readonly bytesDown: number;
+    }[];
+    readonly endedSessions: readonly object[];
+    readonly violations: readonly string[];
+  };
 }
 
+/** Both halves, one after the other. */
 export function labStatusLines(lab: LabSummary): readonly string[] {
   const rows = lab.sessions.map((session) => [
     session.sessionId,
@@ -33,6 +51,30 @@ export function labStatusLines(lab: LabSummary): readonly string[] {
     `account ${lab.account}, region ${lab.region}, MFA code ${lab.mfaCode}`,
     ...(rows.length > 0 ? tableLines(['SESSION', 'OWNER', 'NODE', 'DOCUMENT', 'TO'], rows) : ['no session is open']),
     `${lab.endedSessions} ended`,
-    ...lab.violations.map((violation) => printable(`protocol broken by a client: ${violation}`)),
+    ...violationLines(lab.violations),
+    '',
+    ...googleLines(lab.gcp),
   ];
 }
+
+function googleLines(gcp: LabSummary['gcp']): readonly string[] {
+  const rows = gcp.sessions.map((session) => [
+    `${session.sid.slice(0, 8)}...`,
+    session.owner,
+    session.target,
+    session.state,
+    formatByteCount(session.bytesDown),
+    formatByteCount(session.bytesUp),
+  ]);
+  const heading = ['SESSION', 'OWNER', 'TO', 'STATE', 'DOWN', 'UP'];
+  return [
+    `Google Cloud ${gcp.url}, tunnels ${gcp.relayRoot}`,
+    `projects ${gcp.projects.join(', ')}, signed in as ${gcp.account}`,
+    ...(rows.length > 0 ? tableLines(heading, rows) : ['no tunnel is open']),
+    `${gcp.endedSessions.length} ended`,
+    ...violationLines(gcp.violations),
+  ];
+}
+
+const violationLines = (violations: readonly string[]): readonly string[] =>
+  violations.map((violation) => printable(`protocol broken by a client: ${violation}`));

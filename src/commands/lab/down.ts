@@ -2,7 +2,7 @@ import { BaseCommand } from '../../cli/base-command.ts';
 import { stopLab } from '../../lab/lab-daemon.ts';
 
 export default class LabDown extends BaseCommand {
-  static override summary = 'end the embedded cloud';
+  static override summary = 'end the embedded clouds';
   static override examples = ['<%= config.bin %> lab down'];
 
   async run(): Promise<{ readonly stopped: boolean }> {

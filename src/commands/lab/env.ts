@@ -4,7 +4,7 @@ import { type EnvironmentChange, environmentLines, SHELLS, usualShell } from '..
 import { labEnvironment } from '../../lab/lab-daemon.ts';
 
 export default class LabEnv extends BaseCommand {
-  static override summary = 'print the variables that make cloudtun and the AWS SDKs use the lab';
+  static override summary = 'print the variables that make cloudtun, the AWS SDKs and the Google ones use the lab';
   static override examples = [
     'eval "$(<%= config.bin %> lab env)"',
     '<%= config.bin %> lab env --shell fish | source',

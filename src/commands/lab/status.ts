@@ -2,7 +2,7 @@ import { BaseCommand } from '../../cli/base-command.ts';
 import { labStatus } from '../../lab/lab-daemon.ts';
 
 export default class LabStatus extends BaseCommand {
-  static override summary = 'show the sessions that are open in the lab, and who opened them';
+  static override summary = 'show what is open in the lab, in both clouds, and who opened it';
   static override examples = ['<%= config.bin %> lab status', '<%= config.bin %> lab status --json'];
 
   async run(): Promise<object> {

@@ -15,7 +15,8 @@ interface LabUpJson {
 }
 
 export default class LabUp extends BaseCommand {
-  static override summary = 'start the embedded cloud: the AWS protocols on loopback, with machines and databases';
+  static override summary =
+    'start the embedded clouds: the protocols of AWS and Google Cloud on loopback, with machines and databases';
   static override examples = [
     '<%= config.bin %> lab up',
     '<%= config.bin %> lab up --foreground',
@@ -53,5 +54,6 @@ export default class LabUp extends BaseCommand {
     const [user] = LAB_USERS;
     this.terminal.note(isFish ? '  cloudtun lab env | source' : '  eval "$(cloudtun lab env)"');
     this.terminal.note(`  cloudtun rds prod --port 13306     (MySQL: ${user?.user}, password ${user?.password})`);
+    this.terminal.note('  cloudtun sql reports --port 15432  (PostgreSQL on Google Cloud, the same login)');
   }
 }
