@@ -41,6 +41,7 @@ export class FakeProvider implements Provider {
   readonly scope = 'ap-northeast-1';
   readonly region = 'ap-northeast-1';
   readonly profile: string | undefined = 'prod';
+  readonly hasSessionDocuments = true;
   /** What was asked, in order. */
   readonly calls: string[] = [];
   node: MachineTarget = BASTION;

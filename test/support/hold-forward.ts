@@ -4,11 +4,16 @@ import { composeApp } from '../../src/compose.ts';
 import { openForward } from '../../src/forward/open-forward.ts';
 import { systemWorld } from '../../src/runtime/world.ts';
 
-const app = await composeApp(systemWorld(), {}, {});
+const app = await composeApp(systemWorld(), { cloud: 'aws', said: {}, selection: {} }, {});
 const forward = await openForward(app, {
   listen: [{ bind: ['127.0.0.1'], port: 0 }],
   open: (onEvent, signal) =>
-    openTunnel(app, { kind: 'machine', text: 'web-1', to: [{ port: 80 }] }, { onEvent }, signal),
+    openTunnel(
+      app.contextFor(app.providers[0]!),
+      { kind: 'machine', text: 'web-1', to: [{ port: 80 }] },
+      { onEvent },
+      signal,
+    ),
   limits: { ttl: undefined, idle: undefined, grace: 0 },
   onEvent: () => {},
 });

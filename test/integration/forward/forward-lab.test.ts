@@ -29,12 +29,12 @@ async function labForward(
   const warnings: string[] = [];
   const log = { level: 0, info: () => {}, debug: () => {}, warn: (line: string) => void warnings.push(line) };
   const world = systemWorld({ env, paths: xdgPaths(env), log });
-  const app = await composeApp(world, {}, {});
+  const app = await composeApp(world, { cloud: 'aws', said: {}, selection: {} }, {});
   t.after(async () => app[Symbol.asyncDispose]());
   const events: ForwardEvent[] = [];
   const forward = await openForward(app, {
     listen: [{ bind: ['localhost'], port: 0 }],
-    open: (onEvent, signal) => openTunnel(app, request, { onEvent }, signal),
+    open: (onEvent, signal) => openTunnel(app.contextFor(app.providers[0]!), request, { onEvent }, signal),
     limits: { ttl: undefined, idle: undefined, grace: 5_000, ...options.limits },
     onEvent: (event) => events.push(event),
   });

@@ -163,7 +163,7 @@ test('orphans are ended where this run looks, named where it does not, kept wher
   const provider = new FakeProvider();
   const records: unknown[] = [];
   const journal = { record: (event: unknown) => void records.push(event), [Symbol.asyncDispose]: async () => {} };
-  const context = { ledger, provider, journal };
+  const context = { ledger, providers: [provider], journal };
   const signal = new AbortController().signal;
 
   provider.failures.set('endSession', new CloudtunError('CT_NETWORK', 'no way out'));

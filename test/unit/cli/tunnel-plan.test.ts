@@ -24,23 +24,23 @@ function catalogue(text: string): Catalogue {
 }
 
 /** The local port of a plan's only rule. */
-function portOf(plan: TunnelPlan, region = REGION): number {
+function portOf(plan: TunnelPlan, scope = REGION): number {
   const [rule] = plan.rules;
   assert.ok(rule && plan.rules.length === 1);
-  return typeof rule.port === 'number' ? rule.port : rule.port(region);
+  return typeof rule.port === 'number' ? rule.port : rule.port({ id: 'aws', scope });
 }
 
 suite('rds', () => {
   test('a name that no catalogue knows goes to the cloud as it is', () => {
-    const plan = planDatabase('prod', { reason: 'INC-1' }, EMPTY);
+    const plan = planDatabase('rds', 'prod', { reason: 'INC-1' }, EMPTY);
     assert.deepEqual(plan.request, { kind: 'database', text: 'prod', reason: 'INC-1' });
     assert.deepEqual(plan.settings.selection, {});
-    assert.equal(portOf(plan), portOf(planDatabase('prod', {}, EMPTY)));
+    assert.equal(portOf(plan), portOf(planDatabase('rds', 'prod', {}, EMPTY)));
     assert.notEqual(portOf(plan), portOf(plan, 'eu-west-1'));
   });
 
   test('a catalogue name brings database, bastion, place, port and login', () => {
-    const plan = planDatabase('prod', {}, CATALOGUE);
+    const plan = planDatabase('rds', 'prod', {}, CATALOGUE);
     assert.deepEqual(plan.request, { kind: 'database', text: 'orders-prod', via: 'tag:role=bastion' });
     assert.deepEqual(plan.settings.selection, { profile: 'prod', region: REGION });
     assert.equal(portOf(plan), 13_306);
@@ -48,32 +48,32 @@ suite('rds', () => {
   });
 
   test('--via may be a catalogue name, and gives the place where the target names none', () => {
-    const plan = planDatabase('orders', { via: 'other' }, CATALOGUE);
+    const plan = planDatabase('rds', 'orders', { via: 'other' }, CATALOGUE);
     assert.equal(plan.request.kind === 'database' && plan.request.via, 'i-0other');
     assert.deepEqual(plan.settings.selection, { profile: 'staging', region: 'eu-west-1' });
-    assert.throws(() => planDatabase('orders', { via: 'admin' }, CATALOGUE), { code: 'CT_USAGE' });
+    assert.throws(() => planDatabase('rds', 'orders', { via: 'admin' }, CATALOGUE), { code: 'CT_USAGE' });
   });
 
   test('--reader has a port of its own', () => {
-    const writer = planDatabase('plain', {}, CATALOGUE);
-    const reader = planDatabase('plain', { reader: true }, CATALOGUE);
+    const writer = planDatabase('rds', 'plain', {}, CATALOGUE);
+    const reader = planDatabase('rds', 'plain', { reader: true }, CATALOGUE);
     assert.equal(reader.request.kind === 'database' && reader.request.reader, true);
     assert.notEqual(portOf(reader), portOf(writer));
-    assert.notEqual(portOf(planDatabase('prod', { reader: true }, CATALOGUE)), 13_306);
+    assert.notEqual(portOf(planDatabase('rds', 'prod', { reader: true }, CATALOGUE)), 13_306);
   });
 
   test('--port stands over the catalogue', () => {
-    assert.equal(portOf(planDatabase('prod', { port: '4000' }, CATALOGUE)), 4_000);
-    assert.equal(portOf(planDatabase('prod', { port: 'auto' }, CATALOGUE)), 0);
+    assert.equal(portOf(planDatabase('rds', 'prod', { port: '4000' }, CATALOGUE)), 4_000);
+    assert.equal(portOf(planDatabase('rds', 'prod', { port: 'auto' }, CATALOGUE)), 0);
   });
 
   test('a machine is no database, and the hint says how to reach it', () => {
-    assert.throws(() => planDatabase('bastion', {}, CATALOGUE), {
+    assert.throws(() => planDatabase('rds', 'bastion', {}, CATALOGUE), {
       code: 'CT_USAGE',
       message: '"bastion" of cloudtun.yaml is no database',
       hints: ['try: cloudtun forward bastion'],
     });
-    assert.throws(() => planDatabase('web', {}, CATALOGUE), { message: /Google Cloud/ });
+    assert.throws(() => planDatabase('sql', 'web', {}, CATALOGUE), { message: /is no database$/ });
   });
 });
 
@@ -107,7 +107,10 @@ suite('forward', () => {
   });
 
   test('a database of the catalogue is forwarded as rds does it', () => {
-    assert.deepEqual(planForward('prod', [], {}, CATALOGUE).request, planDatabase('prod', {}, CATALOGUE).request);
+    assert.deepEqual(
+      planForward('prod', [], {}, CATALOGUE).request,
+      planDatabase('rds', 'prod', {}, CATALOGUE).request,
+    );
   });
 
   const refused: readonly { name: string; typed: [string, (typeof rule)[], PlanFlags]; hint: RegExp }[] = [

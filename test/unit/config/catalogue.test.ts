@@ -58,7 +58,7 @@ suite('a catalogue file', () => {
       name: 'unknown key like no other',
       text: 'version: 1\ndefaults: { zzzzzzzz: 1 }\n',
       message: 'cloudtun.yaml:2:13: unknown key "zzzzzzzz" in defaults',
-      hint: 'known here: ttl, idle, grace, bind, profile, region',
+      hint: 'known here: ttl, idle, grace, bind, profile, region, project, zone',
     },
     {
       name: 'wrong type',
@@ -100,7 +100,7 @@ suite('a catalogue file', () => {
     {
       name: 'no form',
       text: 'version: 1\ntargets:\n  odd: { port: 5 }\n',
-      message: 'cloudtun.yaml:3:3: target "odd" needs one of aws, gcp, rds or host',
+      message: 'cloudtun.yaml:3:3: target "odd" needs one of aws, gcp, rds, sql or host',
     },
     {
       name: 'a host that nothing reaches',
@@ -159,7 +159,7 @@ suite('finding and merging', () => {
     ]);
     assert.deepEqual(catalogue.defaults, { ttl: '8h', idle: '30m', bind: '127.0.0.1', grace: '9s' });
     const prod = catalogue.targets.get('prod');
-    assert.equal(prod?.kind === 'database' && prod.rds, 'orders-prod');
+    assert.equal(prod?.kind === 'database' && prod.database, 'orders-prod');
     assert.equal(catalogue.targets.get('own')?.kind, 'database');
   });
 
@@ -188,6 +188,7 @@ suite('finding and merging', () => {
       grace: 9_000,
       bind: ['127.0.0.1'],
       selection: { profile: 'prod', region: 'ap-northeast-1' },
+      said: { profile: 'prod', region: 'ap-northeast-1' },
     });
     const told = tunnelSettings({ ttl: 'none', bind: ['::1'], region: 'eu-west-1' }, catalogue, target);
     assert.deepEqual(

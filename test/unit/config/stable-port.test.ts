@@ -5,6 +5,7 @@ import { parseCatalogue } from '../../../src/config/parse.ts';
 import { ownPort, stablePort } from '../../../src/config/stable-port.ts';
 
 const REGION = 'ap-northeast-1';
+const AWS = { cloud: 'aws', scope: REGION } as const;
 
 function catalogue(targets: string): Catalogue {
   const { entries } = parseCatalogue(`version: 1\ntargets:\n${targets}`, 'cloudtun.yaml');
@@ -14,7 +15,7 @@ function catalogue(targets: string): Catalogue {
 function portOf(all: Catalogue, name: string): number {
   const target = all.targets.get(name);
   assert.ok(target?.kind === 'database' || target?.kind === 'host');
-  return ownPort(target, all, REGION);
+  return ownPort(target, all, { id: 'aws', scope: REGION });
 }
 
 /** Two database names whose hashes meet, found by looking. */
@@ -22,7 +23,7 @@ function namesThatCollide(): readonly [string, string] {
   const seen = new Map<number, string>();
   for (let count = 0; ; count++) {
     const name = `db-${count}`;
-    const port = stablePort({ kind: 'rds', name, region: REGION });
+    const port = stablePort({ ...AWS, kind: 'rds', name });
     const earlier = seen.get(port);
     if (earlier !== undefined) return [earlier, name];
     seen.set(port, name);
@@ -31,18 +32,18 @@ function namesThatCollide(): readonly [string, string] {
 
 suite('stable local ports', () => {
   test('never change from one version of cloudtun to the next', () => {
-    assert.equal(stablePort({ kind: 'rds', name: 'prod', region: REGION }), 23_766);
+    assert.equal(stablePort({ ...AWS, kind: 'rds', name: 'prod' }), 23_766);
   });
 
   test('lie in 20000–29999 and differ by what is reached', () => {
     const subjects = [
-      { kind: 'rds', name: 'prod', region: REGION },
-      { kind: 'rds', name: 'prod', region: 'eu-west-1' },
-      { kind: 'rds', name: 'prod', region: REGION, isReader: true },
-      { kind: 'machine', name: 'prod', port: 22, region: REGION },
-      { kind: 'machine', name: 'prod', port: 80, region: REGION },
-      { kind: 'host', name: 'admin.internal:80', via: 'a', region: REGION },
-      { kind: 'host', name: 'admin.internal:80', via: 'b', region: REGION },
+      { ...AWS, kind: 'rds', name: 'prod' },
+      { ...AWS, kind: 'rds', name: 'prod', scope: 'eu-west-1' },
+      { ...AWS, kind: 'rds', name: 'prod', isReader: true },
+      { ...AWS, kind: 'machine', name: 'prod', port: 22 },
+      { ...AWS, kind: 'machine', name: 'prod', port: 80 },
+      { ...AWS, kind: 'host', name: 'admin.internal:80', via: 'a' },
+      { ...AWS, kind: 'host', name: 'admin.internal:80', via: 'b' },
     ] as const;
     const ports = subjects.map(stablePort);
     assert.equal(new Set(ports).size, subjects.length);
@@ -50,13 +51,13 @@ suite('stable local ports', () => {
   });
 
   test('a database has the same port with and without a bastion named', () => {
-    const subject = { kind: 'rds', name: 'prod', region: REGION } as const;
+    const subject = { ...AWS, kind: 'rds', name: 'prod' } as const;
     assert.equal(stablePort({ ...subject, via: 'bastion-a' }), stablePort(subject));
   });
 
   test('a catalogue entry has the port of the same target without a catalogue', () => {
     const found = catalogue('  orders: { rds: prod }\n');
-    assert.equal(portOf(found, 'orders'), stablePort({ kind: 'rds', name: 'prod', region: REGION }));
+    assert.equal(portOf(found, 'orders'), stablePort({ ...AWS, kind: 'rds', name: 'prod' }));
   });
 
   test('two catalogue entries that meet are an error naming both and their places', () => {
@@ -73,7 +74,7 @@ suite('stable local ports', () => {
   });
 
   test('a written port that another entry has by its hash is an error, two written ones are not', () => {
-    const port = stablePort({ kind: 'rds', name: 'prod', region: REGION });
+    const port = stablePort({ ...AWS, kind: 'rds', name: 'prod' });
     const mixed = catalogue(`  a: { rds: prod }\n  b: { rds: other, port: ${port} }\n`);
     assert.throws(() => portOf(mixed, 'b'), { code: 'CT_CONFIG' });
     const byHand = catalogue('  a: { rds: prod, port: 13306 }\n  b: { rds: other, port: 13306 }\n');
