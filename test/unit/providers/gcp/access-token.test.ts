@@ -370,21 +370,25 @@ describe('other places', () => {
     const home = await temporaryDirectory(t);
     const env = { CLOUDTUN_GCLOUD_AUTH: '1', CLOUDSDK_CORE_ACCOUNT: ALICE };
     const folder = '.config/gcloud';
-    await using nobody = await fakeGcp({ home, env, credential: null });
-    await failure(issue(nobody), 'CT_NO_CREDENTIALS');
+    const ask = async (use: (gcp: FakeGcp) => Promise<unknown>, variables: Record<string, string> = env) => {
+      await using gcp = await fakeGcp({ home, env: variables, credential: null });
+      await use(gcp);
+    };
+    await ask((gcp) => failure(issue(gcp), 'CT_NO_CREDENTIALS'));
     const path = writeBelow(home, `${folder}/credentials.db`, '');
     const database = new DatabaseSync(path);
     database.exec('CREATE TABLE credentials (account_id TEXT PRIMARY KEY, value BLOB)');
     database.prepare('INSERT INTO credentials VALUES (?, ?)').run(ALICE, JSON.stringify(USER_CREDENTIAL));
     database.close();
-    await using byDatabase = await fakeGcp({ home, env, credential: null });
-    assert.equal((await byDatabase.provider.gatekeeper.whoami(signal)).source, `gcloud login of ${ALICE} (user)`);
+    await ask(async (gcp) => {
+      assert.equal((await gcp.provider.gatekeeper.whoami(signal)).source, `gcloud login of ${ALICE} (user)`);
+    });
     writeBelow(home, `${folder}/legacy_credentials/${ALICE}/adc.json`, { ...USER_CREDENTIAL, refresh_token: 'legacy' });
-    await using byFile = await fakeGcp({ home, env, credential: null });
-    await issue(byFile);
-    assert.equal(form(byFile).refresh_token, 'legacy');
-    await using notAsked = await fakeGcp({ home, env: { CLOUDSDK_CORE_ACCOUNT: ALICE }, credential: null });
-    await failure(issue(notAsked), 'CT_NO_CREDENTIALS');
+    await ask(async (gcp) => {
+      await issue(gcp);
+      assert.equal(form(gcp).refresh_token, 'legacy');
+    });
+    await ask((gcp) => failure(issue(gcp), 'CT_NO_CREDENTIALS'), { CLOUDSDK_CORE_ACCOUNT: ALICE });
   });
 
   test('nothing anywhere says what to do', async (t) => {
