@@ -46,7 +46,10 @@ export class Destination implements AsyncDisposable {
       } catch (error) {
         // A tunnel that ends refuses streams before it says that it is closed: let it say so.
         await new Promise<void>((resolve) => this.#world.clock.soon(resolve));
-        if (isLast || signal.aborted || this.#current === tunnel) throw error;
+        if (isLast || signal.aborted) throw error;
+        if (this.#current !== tunnel) continue;
+        this.#onStreamFailed(tunnel, error);
+        throw error;
       }
     }
   }
@@ -87,8 +90,7 @@ export class Destination implements AsyncDisposable {
           }
           break;
         case 'lost':
-          if (!this.#isLost) this.#hops.onLost(step.error);
-          this.#isLost = true;
+          this.#tellLost(step.error);
           throw step.error;
         case 'refuse':
           throw step.error;
@@ -132,16 +134,46 @@ export class Destination implements AsyncDisposable {
   }
 
   #watched(tunnel: Tunnel, stream: TunnelStream): TunnelStream {
+    let isReached = false;
     stream.accepted.then(
       (how) => {
+        isReached = how !== 'acknowledged';
+        if (isReached) this.#renewal.reached();
         if (how === 'answered') this.#renewal.answered();
       },
       () => {},
     );
     stream.once('error', (error) => {
-      if (error instanceof CloudtunError && /^CT_REMOTE_(REFUSED|SILENT)$/.test(error.code)) this.#onRefused(tunnel);
+      if (!(error instanceof CloudtunError)) return;
+      if (/^CT_REMOTE_(REFUSED|SILENT)$/.test(error.code)) this.#onRefused(tunnel);
+      // A stream that is given before the service has answered may be refused here as well as by `open`.
+      else if (!isReached) {
+        // By then it is no longer counted among the open ones.
+        this.#world.clock.soon(() => {
+          if (this.#current === tunnel) this.#onStreamFailed(tunnel, error);
+        });
+      }
     });
     return stream;
+  }
+
+  /** A stream could not be had of a tunnel that goes on: for that client alone, for all, or because the way leads nowhere any more. */
+  #onStreamFailed(tunnel: Tunnel, thrown: unknown): void {
+    const error = asCloudtunError(thrown);
+    this.#hops.onRefused(this.#to, error);
+    const verdict = this.#renewal.streamFailed(error, this.#world.clock.now(), tunnel.stats().openStreams > 0);
+    if (verdict === 'refuse') return;
+    if (verdict === 'lost') {
+      this.#tellLost(error);
+      return;
+    }
+    this.#current = undefined;
+    void this.#retire(tunnel);
+  }
+
+  #tellLost(error: CloudtunError): void {
+    if (!this.#isLost) this.#hops.onLost(error);
+    this.#isLost = true;
   }
 
   /** A far side that moved (a database that failed over) is found by a new session only: the old one keeps the old address. */

@@ -15,6 +15,8 @@ export interface DestinationHops {
    */
   open(to: RemoteEndpoint, isFresh: boolean, onEvent: TunnelEventListener, signal: AbortSignal): Promise<Tunnel>;
   readonly onEvent: TunnelEventListener;
+  /** The tunnel goes on, and a stream of it was refused. */
+  readonly onRefused: (to: RemoteEndpoint, error: CloudtunError) => void;
   /** Called once when an endpoint cannot be reached any more and trying again makes no sense. */
   readonly onLost: (error: CloudtunError) => void;
 }

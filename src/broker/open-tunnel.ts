@@ -123,6 +123,9 @@ class BrokeredTunnel implements OpenedTunnel {
         this.#trail.tunnel(event);
         onEvent(event);
       },
+      onRefused: (to, error) => {
+        if (isDenial(error)) this.#trail.denied(error, this.#known.get(formatEndpoint(to)));
+      },
       onLost: tellLost,
     });
   }

@@ -28,7 +28,7 @@ export interface ForwardLimits {
 
 /** How the far side was found to be there (spec section 5.2 and 5.8). */
 export interface Readiness {
-  /** `ready`: it greeted or answered. `open`: the connect was taken and nothing refused it for 500 ms. */
+  /** `ready`: it greeted or answered, or the far connection is known to stand. `open`: the connect was taken and nothing refused it for 500 ms. */
   readonly kind: 'ready' | 'open';
   /** What the greeting said of itself, such as `MySQL 8.0.36`. */
   readonly greeting?: string;

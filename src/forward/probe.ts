@@ -106,7 +106,10 @@ function postgresAnswer(look: Look): Promise<{ readonly label: string }> {
   });
 }
 
-/** Of an engine that waits for its client, or an unknown one: taken and not refused for 500 ms is `open`; a word of it is `ready`. */
+/**
+ * Of an engine that waits for its client, or an unknown one: a word of it, or a far connection that stands, is `ready`; a request that
+ * was taken and not refused for 500 ms is `open`.
+ */
 function silentAnswer(look: Look): Promise<Readiness> {
   const { probed, world } = look;
   const reader = new MysqlGreetingReader(look.where);
@@ -120,7 +123,13 @@ function silentAnswer(look: Look): Promise<Readiness> {
       defer(() => timer.cancel());
     };
     // A rejection comes as the stream's end as well, with the error that matters.
-    probed.accepted.then(waitInSilence, () => {});
+    probed.accepted.then(
+      (how) => {
+        if (how === 'connected') resolve({ kind: 'ready' });
+        else waitInSilence();
+      },
+      () => {},
+    );
   });
 }
 
@@ -155,7 +164,7 @@ async function settled<T>(look: Look, silence: string, listen: (settler: Settler
   const limit = world.clock.after(ANSWER_LIMIT, () =>
     reject(
       new CloudtunError('CT_REMOTE_SILENT', `${where} ${silence} within ${ANSWER_LIMIT / 1_000} s`, {
-        hint: 'check that the security group of the far side admits the machine in between, and that a server listens there',
+        hint: 'check that the firewall or security group of the far side admits who comes from there, and that a server listens',
       }),
     ),
   );

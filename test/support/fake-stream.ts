@@ -3,7 +3,7 @@ import type { TunnelStream } from '../../src/domain/dialer.ts';
 
 /** A stream of a tunnel whose far side is the test: it takes what is written, at once or when told, and says what it is told to. */
 export class FakeStream extends Duplex implements TunnelStream {
-  readonly accepted: Promise<'acknowledged' | 'answered'>;
+  readonly accepted: TunnelStream['accepted'];
   readonly written: Buffer[] = [];
   /** What the near side did with its writable half. */
   isEndedByNearSide = false;
@@ -11,9 +11,9 @@ export class FakeStream extends Duplex implements TunnelStream {
   #isEchoing = false;
   readonly #held: (() => void)[] = [];
 
-  constructor() {
+  constructor(accepted: 'acknowledged' | 'connected' = 'acknowledged') {
     super({ allowHalfOpen: true });
-    this.accepted = Promise.resolve('acknowledged');
+    this.accepted = Promise.resolve(accepted);
   }
 
   /** From now on nothing more is taken until `takeAll` is called. */

@@ -5,14 +5,14 @@ import type { TunnelStream } from '../../src/domain/dialer.ts';
 export interface FarSide {
   readonly stream: TunnelStream;
   readonly far: Duplex;
-  readonly accept: (how: 'acknowledged' | 'answered') => void;
+  readonly accept: (how: 'acknowledged' | 'connected' | 'answered') => void;
   /** Everything the far side has received so far. */
   readonly received: () => Buffer;
 }
 
 export function farSide(): FarSide {
   const [near, far] = duplexPair();
-  const { promise, resolve } = Promise.withResolvers<'acknowledged' | 'answered'>();
+  const { promise, resolve } = Promise.withResolvers<'acknowledged' | 'connected' | 'answered'>();
   const chunks: Buffer[] = [];
   far.on('data', (bytes: Buffer) => chunks.push(bytes));
   far.on('error', () => {});

@@ -43,11 +43,19 @@ const LONGEST_ROTATION: Millis = 5 * 60_000;
 /** Failures that no waiting mends. `auth` is not among them: a person may sign in while the listener stays. */
 const FINAL_KINDS: ReadonlySet<string> = new Set(['denied', 'policy', 'usage', 'config']);
 const FINAL_CODES: ReadonlySet<ErrorCode> = new Set(['CT_AGENT_TOO_OLD', 'CT_DOCUMENT_INVALID', 'CT_REMOTE_FORBIDDEN']);
+/** About what lies behind the machine in between, which is there. */
+const FAR_SIDE_CODES: ReadonlySet<ErrorCode> = new Set([
+  'CT_REMOTE_REFUSED',
+  'CT_REMOTE_SILENT',
+  'CT_REMOTE_UNEXPECTED',
+  'CT_DATABASE_REFUSED',
+]);
 /** A person has to do something first; each client gets the answer at once. */
 const PERSON_KINDS: ReadonlySet<string> = new Set(['auth', 'local', 'internal']);
 
 export class Renewal {
   #hasOpened = false;
+  #hasAnswered = false;
   #openedAt: Millis = 0;
   #attempts = 0;
   #notBefore: Millis = 0;
@@ -102,6 +110,25 @@ export class Renewal {
     if (now - this.#openedAt < this.#rotation) return false;
     this.#rotation = Math.min(this.#rotation * 2, LONGEST_ROTATION);
     return true;
+  }
+
+  /**
+   * What a tunnel without a session of its own says at a stream (Identity-Aware Proxy has a websocket for each). `lost`: no further
+   * stream makes sense. `elsewhere`: the machine in between is not there, so the way is asked for again. `refuse`: that client alone.
+   *
+   * @param othersWork whether other streams of the tunnel are open: then it is of use to them, whatever the new one was told
+   */
+  streamFailed(error: CloudtunError, now: Millis, othersWork: boolean): 'refuse' | 'elsewhere' | 'lost' {
+    if (isFinal(error)) return this.#hasAnswered && !othersWork ? 'lost' : 'refuse';
+    const isAway = ERROR_CATALOGUE[error.code].kind === 'target' && !FAR_SIDE_CODES.has(error.code);
+    if (!isAway) return 'refuse';
+    this.#goneSince ??= now;
+    return 'elsewhere';
+  }
+
+  /** The far side answered on a stream, or its connection stands. */
+  reached(): void {
+    this.#hasAnswered = true;
   }
 
   /** The far side answered on a stream. */

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { ENGINES, PROVIDER_IDS, TARGET_KINDS } from '../../domain/target.ts';
 
 /*
- * The JSON lines of `rds --json` and `forward --json`, and the error object of every `--json`: public, so fields are added and
+ * The JSON lines of `rds --json`, `sql --json` and `forward --json`, and the error object of every `--json`: public, so fields are added and
  * never renamed. docs/reference/events.schema.json is generated from here (scripts/events-schema.ts).
  */
 
@@ -34,7 +34,8 @@ const readySchema = z.object({
   ...at,
   ...rule,
   readiness: z.enum(['ready', 'open']).meta({
-    description: 'ready: the far side greeted or answered; open: the connect was taken and nothing refused it',
+    description:
+      'ready: the far side greeted or answered, or took the connection; open: the connect was passed on and nothing refused it',
   }),
   greeting: z.string().optional(),
   local: z.array(z.object({ host: z.string(), port: z.int().min(1).max(65_535) })).min(1),
@@ -115,7 +116,8 @@ export const eventSchema = z
   ])
   .meta({
     title: 'cloudtun events',
-    description: 'one JSON object a line on stdout of `cloudtun rds --json` and `cloudtun forward --json`',
+    description:
+      'one JSON object a line on stdout of `cloudtun rds --json`, `cloudtun sql --json` and `cloudtun forward --json`',
   });
 
 export type ErrorJson = z.infer<typeof errorSchema>;

@@ -337,6 +337,22 @@ describe('a probe of an engine that waits for its client', () => {
     });
   }
 
+  test('a far connection that is known to stand is ready at once, and stays for the client', async () => {
+    const { found, accept, clock, stream } = start(undefined);
+    accept('connected');
+    const probed = await found;
+    assert.deepEqual(probed.readiness, { kind: 'ready' });
+    assert.equal(await probed.takeOver(client().socket), stream);
+    assert.equal(clock.pending, 0);
+  });
+
+  test('an engine that should greet is waited for though the connection stands', async () => {
+    const { found, accept, clock } = start('mysql');
+    accept('connected');
+    await clock.advance(10_000);
+    assert.equal((await failure(found)).code, 'CT_REMOTE_SILENT');
+  });
+
   test('a refusal within the 500 ms is a refusal', async () => {
     const { found, accept, clock, stream } = start(undefined);
     accept('acknowledged');
