@@ -119,8 +119,7 @@ export function writeGcpFiles(options: GcpFilesOptions): GcpFiles {
     CLOUDSDK_AUTH_ACCESS_TOKEN_FILE: write('access-token', options.accessToken),
     CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE: `${url}/compute/v1/`,
     CLOUDSDK_API_ENDPOINT_OVERRIDES_IAP: `${url}/iap/`,
-    // The real path of this one begins with /sql already.
-    CLOUDSDK_API_ENDPOINT_OVERRIDES_SQL: `${url}/`,
+    CLOUDSDK_API_ENDPOINT_OVERRIDES_SQL: `${url}/sql/`,
   };
   return {
     environment: { set, unset: UNSET, notes: [gcloudNote(relayRoot)] },

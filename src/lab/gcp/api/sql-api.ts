@@ -13,7 +13,8 @@ export function sqlApi(context: GcpApiContext): readonly GcpOperation[] {
   const databases = (call: GcpCall) => inventory().databases.filter((one) => one.project === call.project.id);
   const operation = (action: string, path: string, run: (call: GcpCall) => object): GcpOperation => ({
     method: 'GET',
-    path: new RegExp(`^/sql/v1(?:beta4)?/projects/(?<project>[^/]+)/instances${path}$`),
+    // The beta of this API, which gcloud uses, has /sql in its own path.
+    path: new RegExp(`^/sql/(?:v1|sql/v1beta4)/projects/(?<project>[^/]+)/instances${path}$`),
     action: `sqladmin.instances.${action}`,
     service: SERVICE,
     needs: ({ project, instance }) => ({
