@@ -242,7 +242,7 @@ export function instance(shape: InstanceShape): object {
     name: `nic${index}`,
     network: `${COMPUTE}/projects/${project}/global/networks/${of}`,
     subnetwork: `${COMPUTE}/projects/${project}/regions/${zone.slice(0, -2)}/subnetworks/${of}`,
-    networkIP: ip,
+    ...(ip === '' ? {} : { networkIP: ip }),
     ...(index === 0 && shape.ipv6 !== undefined ? { ipv6Address: shape.ipv6 } : {}),
   });
   return {
@@ -257,7 +257,7 @@ export function instance(shape: InstanceShape): object {
     tags: { items: shape.tags ?? [], fingerprint: 'x' },
     serviceAccounts: [{ email: `runner@${project}.iam.gserviceaccount.com`, scopes: [] }],
     networkInterfaces: [
-      ...(shape.ip === '' ? [] : [nic(0, shape.ip ?? '10.0.0.5', network)]),
+      nic(0, shape.ip ?? '10.0.0.5', network),
       ...(shape.secondIp === undefined ? [] : [nic(1, shape.secondIp, 'backend')]),
     ],
   };
