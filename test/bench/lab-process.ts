@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import type { RemoteEndpoint } from '../../src/domain/endpoint.ts';
 import type { SsmSessionTicket, TicketSource } from '../../src/domain/ticket.ts';
 import type { FaultPatch } from '../../src/lab/aws/faults.ts';
+import type { RelayPatch } from '../../src/lab/gcp/relay/relay-faults.ts';
 import { systemWorld } from '../../src/runtime/world.ts';
 import { openTunnel, type TunnelOptions } from '../../src/transport/dialers.ts';
 import type { Tunnel } from '../../src/transport/tunnel.ts';
@@ -13,6 +14,11 @@ export const BASTION_ID = 'i-0a1b2c3d4e5f60001';
 
 /** The workload server stands behind the name of the database `orders`; `prod` is the lab's own. */
 export const WORKLOAD_PORT = 5432;
+/** Where the workload server stands behind the IAP relay. */
+export const GCP_PROJECT = 'acme-practice';
+export const GCP_ZONE = 'asia-northeast1-a';
+export const GCP_MACHINE = 'web-1';
+export const IAP_WORKLOAD_PORT = 9000;
 
 interface Greeting {
   readonly url: string;
@@ -25,10 +31,13 @@ interface Greeting {
   readonly hosts: Readonly<Record<string, string>>;
   readonly target: { readonly host: string; readonly port: number };
   readonly env: Readonly<Record<string, string>>;
+  readonly gcp: { readonly relayRoot: string; readonly authorityFile: string; readonly accessToken: string };
 }
 
 export interface LabReport {
   readonly counters: Readonly<Record<string, number>>;
+  readonly relayCounters: Readonly<Record<string, number>>;
+  readonly relayViolations: readonly string[];
   readonly violations: readonly string[];
   /** Sessions that nobody ended yet. */
   readonly sessions: readonly string[];
@@ -54,6 +63,10 @@ export class LabProcess implements AsyncDisposable {
 
   async setFaults(faults: FaultPatch): Promise<void> {
     await this.#ask({ faults });
+  }
+
+  async setRelayFaults(relayFaults: RelayPatch): Promise<void> {
+    await this.#ask({ relayFaults });
   }
 
   report(): Promise<LabReport> {

@@ -3,6 +3,7 @@ import type { Figure } from '../bench/figures.ts';
 import type { LabProcess } from '../bench/lab-process.ts';
 import type { Cloudtun, Official } from './clients.ts';
 import type { PeerName, Peers } from './peers.ts';
+import type { Programs } from './programs.ts';
 
 export interface Finding {
   readonly ok: boolean;
@@ -22,6 +23,8 @@ export interface Context {
   readonly rounds: number;
   /** A lab whose database `orders` is the workload server. */
   readonly lab: LabProcess;
+  /** What the clients of the IAP relay are started with. */
+  readonly iap: { readonly programs: Programs; readonly lab: LabProcess; readonly directory: string };
   readonly cloudtun: Cloudtun;
   cloudtunWith(flags: readonly string[]): Cloudtun;
   /** @throws when the run has no AWS CLI */

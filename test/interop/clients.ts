@@ -46,7 +46,7 @@ interface Options {
 }
 
 /** Only what a program needs: whoever runs this may have a cloud of their own in the environment. */
-function environment({ lab, directory }: Options, path = process.env.PATH ?? ''): NodeJS.ProcessEnv {
+export function environment({ lab, directory }: Options, path = process.env.PATH ?? ''): NodeJS.ProcessEnv {
   return { PATH: path, HOME: directory, TMPDIR: directory, XDG_STATE_HOME: directory, TZ: 'UTC', ...lab.greeting.env };
 }
 

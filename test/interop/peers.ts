@@ -1,14 +1,15 @@
-/** The vendors' programs that a run may use: two are named by variables, the database clients are taken from PATH. */
+/** The vendors' programs that a run may use: two are named by variables, the others are taken from PATH. */
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
-export type PeerName = 'aws' | 'plugin' | 'mariadb' | 'psql';
+export type PeerName = 'aws' | 'plugin' | 'mariadb' | 'psql' | 'gcloud';
 
 export const PEER_SOURCES: Readonly<Record<PeerName, string>> = {
   aws: 'INTEROP_AWS (path of the AWS CLI)',
   plugin: 'INTEROP_PLUGIN (path of session-manager-plugin, 1.2.835 or older)',
   mariadb: 'mariadb on PATH',
   psql: 'psql on PATH',
+  gcloud: 'gcloud on PATH',
 };
 
 export type Peers = Readonly<Partial<Record<PeerName, string>>>;
@@ -31,6 +32,7 @@ export function findPeers(env: NodeJS.ProcessEnv): Peers {
     plugin: named('INTEROP_PLUGIN'),
     mariadb: onPath('mariadb'),
     psql: onPath('psql'),
+    gcloud: onPath('gcloud'),
   };
   return Object.fromEntries(Object.entries(found).filter(([, path]) => path !== undefined));
 }

@@ -14,9 +14,11 @@ import { apiCheck } from './aws-api.ts';
 import type { Check, Context, Finding } from './check.ts';
 import { Cloudtun, Official } from './clients.ts';
 import { exchangesComparison } from './compare-exchanges.ts';
+import { iapComparison } from './compare-iap.ts';
 import { startsComparison } from './compare-starts.ts';
 import { transfersComparison } from './compare-transfers.ts';
 import { mariadbCheck, psqlCheck } from './databases.ts';
+import { gcloudCheck, relayCheck } from './gcloud.ts';
 import { basicCheck, endCheck, rawCheck, resumeCheck } from './official-sessions.ts';
 import { hostCheck, portCheck } from './official-transfers.ts';
 import { findPeers, PEER_SOURCES } from './peers.ts';
@@ -36,6 +38,9 @@ const CHECKS: readonly Check[] = [
   startsComparison,
   exchangesComparison,
   transfersComparison,
+  gcloudCheck,
+  relayCheck,
+  iapComparison,
 ];
 
 const { values: options } = parseArgs({
@@ -94,6 +99,7 @@ async function main(): Promise<void> {
     peers,
     rounds,
     lab,
+    iap: { programs, lab, directory },
     cloudtun: new Cloudtun({ programs, lab, directory }),
     cloudtunWith: (flags) => new Cloudtun({ programs, lab, directory }, flags),
     get official() {

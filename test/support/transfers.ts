@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
-import { patternPieces } from './workload-server.ts';
+import { patternDigest, patternPieces } from './workload-server.ts';
 
 /** Sends a pattern; resolves with the digest that the far side computed. */
 export async function upload(stream: Duplex, byteCount: number, seed: number): Promise<string> {
@@ -48,4 +48,27 @@ export async function echo(stream: Duplex, bytes: Buffer): Promise<Buffer> {
   stream.on('close', onClose);
   stream.write(bytes);
   return promise;
+}
+
+/**
+ * Sends a pattern through something that echoes while reading it back, both as fast as they go, on one connection.
+ *
+ * @throws when other bytes come back, or fewer
+ */
+export async function echoPattern(stream: Duplex, byteCount: number, seed: number): Promise<void> {
+  const digest = createHash('sha256');
+  let received = 0;
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  stream.on('data', (chunk: Buffer) => {
+    digest.update(chunk);
+    received += chunk.length;
+    if (received >= byteCount) resolve();
+  });
+  stream.once('close', () => reject(stream.errored ?? new Error(`closed after ${received} of ${byteCount} bytes`)));
+  stream.write('ECHO\n');
+  for (const piece of patternPieces(seed, byteCount))
+    if (!stream.write(piece)) await Promise.race([once(stream, 'drain'), promise]);
+  await promise;
+  if (received !== byteCount || digest.digest('hex') !== patternDigest(seed, byteCount))
+    throw new Error(`of ${byteCount} echoed bytes ${received} came back, or others`);
 }
