@@ -1,7 +1,7 @@
 import type { AuditEvent, AuditSink } from '../domain/audit-sink.ts';
 import { formatEndpoint } from '../domain/endpoint.ts';
 import type { CloudtunError } from '../domain/errors.ts';
-import { type Route, targetLabel } from '../domain/target.ts';
+import { farEndpoint, type Route, targetLabel } from '../domain/target.ts';
 import type { TunnelEvent } from '../domain/tunnel-event.ts';
 import type { Identity } from '../providers/provider.ts';
 import { hostUser } from '../runtime/host-user.ts';
@@ -45,7 +45,7 @@ export class AuditTrail {
    * @throws CT_JOURNAL when it is the first to this endpoint and cannot be recorded: nothing may be opened then
    */
   opening(route: Route): void {
-    const to = formatEndpoint(route.to);
+    const to = formatEndpoint(farEndpoint(route));
     const before = this.#opened.get(to);
     if (before === route.node.id) return;
     const record = { ...this.#who(), ...this.#what(route) };
@@ -125,7 +125,7 @@ export class AuditTrail {
       target: targetLabel(route.target),
       targetId: route.target.id,
       node: route.node.id,
-      to: formatEndpoint(route.to),
+      to: formatEndpoint(farEndpoint(route)),
       ...(document !== undefined && { document }),
       ...(request.reason !== undefined && { reason: request.reason }),
     };

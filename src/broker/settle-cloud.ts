@@ -115,17 +115,40 @@ function describe(answer: Answer): string {
 export function combinedFailure(
   failures: readonly { readonly id: ProviderId; readonly error: CloudtunError }[],
 ): CloudtunError {
-  const isMissing = ({ error }: { error: CloudtunError }) => error.code === 'CT_TARGET_NOT_FOUND';
-  const main = failures.find((failure) => !isMissing(failure)) ?? failures[0];
-  if (main === undefined) return new CloudtunError('CT_INTERNAL', 'no cloud was asked');
+  const [first, second] = failures;
+  if (first === undefined) return new CloudtunError('CT_INTERNAL', 'no cloud was asked');
+  if (second === undefined) return first.error;
+  const main = failures.find((failure) => !isMissing(failure));
+  if (main === undefined) {
+    const message = failures.map(({ error }) => error.message).join(', and ');
+    const details = failures.flatMap(({ error }) => error.details);
+    return new CloudtunError(first.error.code, message, { details, hint: allHints(failures) });
+  }
   const others = failures.filter((failure) => failure !== main);
-  const hints = [...new Set([main, ...others].flatMap(({ error }) => error.hints))];
   return new CloudtunError(main.error.code, main.error.message, {
     details: [
       ...main.error.details,
       ...others.flatMap(({ id, error }): ErrorDetail[] => [[id, `${error.message} (${error.code})`], ...error.details]),
     ],
-    hint: hints,
+    hint: allHints([main, ...others]),
     cause: main.error.cause,
   });
 }
+
+type Failure = { readonly error: CloudtunError };
+
+const isMissing = ({ error }: Failure) => error.code === 'CT_TARGET_NOT_FOUND';
+
+/** Nearest names of all clouds together, then what else each says, once. */
+function allHints(failures: readonly Failure[]): readonly string[] {
+  const hints = failures.flatMap(({ error }) => error.hints);
+  const near = hints.filter((hint) => hint.startsWith(NEAR)).map((hint) => hint.slice(NEAR.length));
+  const others = hints.filter((hint) => !hint.startsWith(NEAR));
+  return [
+    ...(near.length > 0 ? [NEAR + [...new Set(near.flatMap((names) => names.split(', ')))].join(', ')] : []),
+    ...new Set(others),
+  ];
+}
+
+/** How finders begin the hint with the nearest names. */
+const NEAR = 'did you mean: ';

@@ -109,3 +109,13 @@ export interface Route {
   /** Nodes that were looked at and not taken, each with the reason. */
   readonly rejected: readonly { readonly node: NodeTarget; readonly reason: string }[];
 }
+
+/** Where a route ends, for people and records: of a host that the tunnel reaches by itself its own address, and not `localhost`. */
+export function farEndpoint({ node, to }: Route): RemoteEndpoint {
+  return to.host === undefined && node.kind === 'host' ? { host: node.host, port: to.port } : to;
+}
+
+/** What a route goes through, where that is something else than its target: the machine's name, or the group of the host. */
+export function viaLabel({ target, node }: Route): string {
+  return target.kind === 'database' && node.kind === 'host' ? (node.group ?? node.networkId) : targetLabel(node);
+}

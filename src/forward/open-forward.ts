@@ -3,7 +3,7 @@ import type { OpenedTunnel } from '../broker/broker-types.ts';
 import type { LocalEndpoint } from '../domain/endpoint.ts';
 import { asCloudtunError, CloudtunError } from '../domain/errors.ts';
 import type { Millis } from '../domain/millis.ts';
-import type { Route } from '../domain/target.ts';
+import { farEndpoint, type Route } from '../domain/target.ts';
 import type { TunnelEventListener } from '../domain/tunnel-event.ts';
 import { unlessAborted, withDeadline } from '../runtime/deadline.ts';
 import { Lifetime } from '../runtime/lifetime.ts';
@@ -210,7 +210,7 @@ class Forward implements RunningForward {
     const { world, probe = systemProbe } = this.#context;
     const engine = route.target.kind === 'database' ? { engine: route.target.engine } : {};
     const open = (probing: AbortSignal) => opened.dialer.dial(route.to, probing);
-    const probed = await probe(open, { ...engine, to: route.to }, world, signal);
+    const probed = await probe(open, { ...engine, to: farEndpoint(route) }, world, signal);
     const state = this.#rules[rule]!;
     state.probed = probed;
     state.route = route;
@@ -286,7 +286,7 @@ class Forward implements RunningForward {
     this.#limits?.busy(true);
     const tell = (change: 'connected' | 'closed', bytesUp = 0, bytesDown = 0, error?: CloudtunError) => {
       const facts = { change, from: client.from, bytesUp, bytesDown, ...(error && { error }) };
-      opened.client({ ...facts, to });
+      opened.client({ ...facts, to: farEndpoint(route!) });
       this.#plan.onEvent({ type: 'client', rule, connection, clients: this.#clients.size, ...facts });
     };
     tell('connected');

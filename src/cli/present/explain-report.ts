@@ -1,6 +1,6 @@
 import type { TunnelExplanation } from '../../broker/broker-types.ts';
 import { formatEndpoint } from '../../domain/endpoint.ts';
-import { type NodeTarget, type Route, targetLabel } from '../../domain/target.ts';
+import { farEndpoint, type NodeTarget, type Route, targetLabel } from '../../domain/target.ts';
 import type { Place } from './event-json.ts';
 import { printable } from './printable.ts';
 
@@ -67,9 +67,11 @@ function labelled(label: string, texts: readonly string[]): readonly string[] {
   return texts.map((text, index) => `${(index === 0 ? label : '').padEnd(INDENT)}${text}`);
 }
 
-function describeTarget({ target, to }: Route): string {
-  if (target.kind === 'database') return `${target.id} (${target.engineLabel}) at ${formatEndpoint(to)}`;
-  return `${formatEndpoint(to)} of ${nodeName(target)}`;
+function describeTarget(route: Route): string {
+  const { target, to } = route;
+  if (target.kind === 'database')
+    return `${target.id} (${target.engineLabel}) at ${formatEndpoint(farEndpoint(route))}`;
+  return target.kind === 'host' ? formatEndpoint(farEndpoint(route)) : `${formatEndpoint(to)} of ${nodeName(target)}`;
 }
 
 function describeNode({ target, node }: Route): string {

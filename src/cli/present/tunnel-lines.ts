@@ -2,7 +2,7 @@ import { formatByteCount } from '../../domain/byte-count.ts';
 import { formatDuration } from '../../domain/duration.ts';
 import { formatEndpoint } from '../../domain/endpoint.ts';
 import type { Millis } from '../../domain/millis.ts';
-import { type Route, targetLabel } from '../../domain/target.ts';
+import { type Route, targetLabel, viaLabel } from '../../domain/target.ts';
 import type { TunnelEvent } from '../../domain/tunnel-event.ts';
 import type { CloseReason, ForwardEvent, ForwardReport } from '../../forward/forward-types.ts';
 import type { Place } from './event-json.ts';
@@ -30,8 +30,9 @@ function reached({ target, to }: Route): string {
   return to.host === undefined ? `${targetLabel(target)}:${to.port}` : formatEndpoint(to);
 }
 
-function via({ target, node, to }: Route): string | undefined {
-  return node.id !== target.id || to.host !== undefined ? `via ${targetLabel(node)}` : undefined;
+function via(route: Route): string | undefined {
+  const { target, node, to } = route;
+  return node.id !== target.id || to.host !== undefined ? `via ${viaLabel(route)}` : undefined;
 }
 
 function expiry(expiresAt: Millis | undefined, now: Millis): string {
