@@ -23,19 +23,21 @@ export const SIGN_IN_HINTS: readonly string[] = [
 ];
 
 /**
- * Where this run's credentials come from: gcloud's `auth/access_token_file`; gcloud's own login, if CLOUDTUN_GCLOUD_AUTH asks for it;
- * then as everywhere GOOGLE_APPLICATION_CREDENTIALS, the application default credentials, and the metadata server.
+ * Where this run's credentials come from. GOOGLE_APPLICATION_CREDENTIALS as in every program that uses them; gcloud's
+ * `auth/access_token_file`; the application default credentials; the metadata server. With CLOUDTUN_GCLOUD_AUTH what gcloud itself
+ * would use, and nothing else.
  *
  * @throws CT_NO_CREDENTIALS, CT_CONFIG (a file that is none of Google's)
  */
 export async function findCredential(world: World, settings: GcpSettings): Promise<CredentialOrigin> {
-  if (settings.accessTokenFile !== undefined) return { kind: 'token-file', path: settings.accessTokenFile };
-  if (settings.mayUseGcloudLogin) return gcloudLogin(settings);
-  const named = world.env.GOOGLE_APPLICATION_CREDENTIALS;
+  const { accessTokenFile } = settings;
+  const named = settings.mayUseGcloudLogin ? undefined : world.env.GOOGLE_APPLICATION_CREDENTIALS;
   if (named) {
     const json = await readCredential(named, 'GOOGLE_APPLICATION_CREDENTIALS');
     return { kind: 'json', json, where: 'GOOGLE_APPLICATION_CREDENTIALS' };
   }
+  if (accessTokenFile !== undefined) return { kind: 'token-file', path: accessTokenFile };
+  if (settings.mayUseGcloudLogin) return gcloudLogin(settings);
   const usual = adcPath(world);
   if (existsSync(usual)) {
     const where = 'application default credentials';
