@@ -364,6 +364,18 @@ suite('faults', () => {
     assert.equal(lab.desk.counters().cuts, 40);
   });
 
+  test('a reset is a TCP reset, a FIN is none, a Close has its code', async (t) => {
+    const cut = async (cutAs: 'reset' | 'fin' | 'close') => {
+      const { peer } = await echoing(t, { cutOutput: { messages: [3] }, cutAs, cutCode: 1013 });
+      peer.send('hello');
+      await peer.until(({ closed }) => closed !== undefined);
+      return [peer.closed?.code, peer.socketError];
+    };
+    assert.deepEqual(await cut('reset'), [1006, 'ECONNRESET']);
+    assert.deepEqual(await cut('fin'), [1006, undefined]);
+    assert.deepEqual(await cut('close'), [1013, undefined]);
+  });
+
   test('nor do FINs and Closes between frames', async (t) => {
     await throughCuts(t, { cutOutput: { everyBytes: 50_000, atMost: 5 }, cutAs: 'fin' }, 500_000);
     await throughCuts(t, { cutOutput: { everyBytes: 50_000, atMost: 5 }, cutAs: 'close', cutCode: 1011 }, 500_000);

@@ -91,6 +91,8 @@ export class RelayPeer {
   /** HTTP status of an upgrade that was refused. */
   status: number | undefined;
   pongs = 0;
+  /** `ECONNRESET` after a TCP reset. */
+  socketError: string | undefined;
   /** Everything sent, for sending it again. */
   #output = Buffer.alloc(0);
 
@@ -189,6 +191,11 @@ export class RelayPeer {
     this.ws = ws;
     ws.on('message', (message: Buffer) => {
       if (this.ws === ws) this.#receive(message);
+    });
+    ws.on('upgrade', ({ socket }: IncomingMessage) => {
+      socket.on('error', ({ code }: NodeJS.ErrnoException) => {
+        this.socketError = code;
+      });
     });
     ws.on('pong', () => {
       this.pongs += 1;

@@ -123,6 +123,14 @@ export class ClientSocket {
     }
   }
 
+  /** Ends it in a way of the caller's, after what was written to it; no event comes any more. @param end breaks the connection */
+  breakOff(end: () => void): void {
+    this.#detach();
+    this.#writer.flush();
+    this.#reader.stop();
+    end();
+  }
+
   terminate(): void {
     this.#detach();
     this.#reader.stop();

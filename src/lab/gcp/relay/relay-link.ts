@@ -201,8 +201,9 @@ export class RelayLink {
     last();
     const events = this.#events;
     this.#end();
-    this.#client.close(ABRUPT, '');
-    if (cutAs === 'reset') this.#options.reset();
+    // An orderly end of TLS before the reset would look like a FIN.
+    if (cutAs === 'reset') this.#client.breakOff(this.#options.reset);
+    else this.#client.close(ABRUPT, '');
     events?.gone('lost');
   }
 
