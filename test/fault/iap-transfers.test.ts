@@ -27,7 +27,7 @@ function conclude({ lab, events }: IapLab, cuts: number): void {
 }
 
 async function nothingLeftOpen({ lab }: IapLab): Promise<void> {
-  await until(() => lab.gcp.relay.openSessions().length === 0, 'every session of the relay is over');
+  await until(() => lab.gcp.relay.openSessions().length === 0);
 }
 
 for (const cutAs of ['reset', 'fin', 'close'] as const) {
