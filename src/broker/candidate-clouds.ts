@@ -1,4 +1,4 @@
-import { type PlaceKey, PROVIDER_IDS, type ProviderId } from '../domain/target.ts';
+import type { PlaceKey, ProviderId } from '../domain/target.ts';
 import type { CloudNames } from '../providers/provider.ts';
 import type { World } from '../runtime/world.ts';
 
@@ -17,7 +17,7 @@ export interface CloudQuestion {
 export type CloudTable = Readonly<Record<ProviderId, CloudNames>>;
 
 export interface Candidates {
-  /** At least one, in the order of PROVIDER_IDS. */
+  /** At least one, in the order of the table. */
   readonly ids: readonly ProviderId[];
   /** Nothing is set up for any cloud, so this is no more than a guess. */
   readonly isGuess: boolean;
@@ -34,7 +34,7 @@ export function candidateClouds(
 ): Candidates {
   const { cloud, target, said, selection } = question;
   if (cloud !== undefined) return { ids: [cloud], isGuess: false };
-  const ids = PROVIDER_IDS.filter((id) => clouds[id] !== undefined);
+  const ids = Object.keys(clouds) as ProviderId[];
   const claims = new Map(ids.map((id) => [id, target === undefined ? 'maybe' : clouds[id].claims(target)]));
   const sure = ids.filter((id) => claims.get(id) === 'surely');
   if (sure.length > 0) return { ids: sure, isGuess: false };

@@ -12,7 +12,7 @@ export interface Cloud extends CloudNames {
   readonly create: ProviderFactory;
 }
 
-export const PROVIDERS = {
+export const PROVIDERS: Readonly<Record<ProviderId, Cloud>> = {
   aws: {
     ...AWS_NAMES,
     create: async (world, selection, prompts) =>
@@ -23,4 +23,4 @@ export const PROVIDERS = {
     create: async (world, selection, prompts) =>
       (await import('./gcp/gcp-provider.ts')).gcpProvider(world, selection, prompts),
   },
-} satisfies Record<ProviderId, Cloud>;
+};
