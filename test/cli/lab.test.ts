@@ -24,8 +24,16 @@ suite('lab', () => {
       status.stdout,
       /^lab http:.*\naccount \d{12}, region ap-northeast-1, MFA code \d{6}\nno session is open\n/,
     );
+    assert.match(
+      status.stdout,
+      /\nGoogle Cloud http:.*, tunnels wss:.*\/v4\nprojects acme-practice, .* as alice@example\.com\nno tunnel is open\n0 ended\n$/,
+    );
 
     const env = await runCli(['lab', 'env', '--shell', 'posix'], { home });
+    assert.match(
+      env.stdout,
+      /\n# gcloud needs a flag, too: .* --iap-tunnel-url-override=wss:\/\/127\.0\.0\.1:\d+\/v4\n$/,
+    );
     const script = 'eval "$1"; printf "%s %s" "$AWS_ENDPOINT_URL" "$AWS_PROFILE"';
     const shell = spawnSync('sh', ['-c', script, 'sh', env.stdout], { encoding: 'utf8', env: { AWS_PROFILE: 'prod' } });
     assert.equal(shell.stdout, `${url} `);
