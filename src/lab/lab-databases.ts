@@ -1,8 +1,7 @@
 import type { World } from '../runtime/world.ts';
-import type { LabBackend } from './aws/inventory.ts';
-import type { LoopbackAddress } from './aws/network.ts';
 import type { MysqlDatabase } from './databases/mysql-front.ts';
 import type { PostgresDatabase } from './databases/postgres-front.ts';
+import type { LabBackend, LoopbackAddress } from './loopback-services.ts';
 
 /**
  * The database servers behind the practice cloud's names: embedded ones, started on first use and kept until the lab ends, or real

@@ -13,8 +13,8 @@ import { userPrincipal } from './aws/api/sts-api.ts';
 import { checkUpgrade } from './aws/api/upgrade-check.ts';
 import { FaultBoard, type FaultPatch } from './aws/faults.ts';
 import { createGateway, type Gateway } from './aws/gateway.ts';
-import type { Inventory, LabBackend } from './aws/inventory.ts';
-import { LabNetwork, type LoopbackAddress } from './aws/network.ts';
+import type { Inventory } from './aws/inventory.ts';
+import { LabNetwork } from './aws/network.ts';
 import { practiceAccount } from './aws/practice-account.ts';
 import { KeyRing } from './aws/principals.ts';
 import { SessionStore } from './aws/sessions.ts';
@@ -24,6 +24,7 @@ import { answerControl } from './lab-control.ts';
 import { LabDatabases } from './lab-databases.ts';
 import { joinEnvironments, type LabEnvironment, type LabProfiles, writeLabFiles } from './lab-environment.ts';
 import type { LabStatus } from './lab-status.ts';
+import type { LabBackend, LoopbackAddress } from './loopback-services.ts';
 import { NodeServices } from './node-services.ts';
 
 export interface LabOptions {

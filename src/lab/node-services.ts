@@ -1,8 +1,7 @@
 import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { CloudtunError } from '../domain/errors.ts';
-import type { LabService } from './aws/inventory.ts';
-import type { LoopbackAddress } from './aws/network.ts';
+import type { LabService, LoopbackAddress } from './loopback-services.ts';
 
 /**
  * The small servers that stand for what runs on the practice machines, started on first use, one for each machine and service:

@@ -5,7 +5,7 @@ import { chmod, chown, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
-import type { LoopbackAddress } from '../../src/lab/aws/network.ts';
+import type { LoopbackAddress } from '../../src/lab/loopback-services.ts';
 import { freePort } from '../bench/cloudtun-process.ts';
 import { unlessInstalled } from './commands.ts';
 import { temporaryDirectory } from './temporary-directory.ts';

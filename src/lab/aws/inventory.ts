@@ -1,4 +1,5 @@
 import type { Millis } from '../../domain/millis.ts';
+import type { LabBackend, LabServices } from '../loopback-services.ts';
 import type { LabDocument } from './documents.ts';
 import type { Denial } from './principals.ts';
 
@@ -98,10 +99,6 @@ export interface LabAgent {
   readonly lastPing: Millis;
 }
 
-/** What listens on a port: see node-services.ts. A port without one refuses connections. */
-export type LabService = 'web' | 'echo' | 'discard' | 'silent' | 'chargen';
-export type LabServices = Readonly<Record<number, LabService>>;
-
 export interface LabInstance {
   readonly id: string;
   readonly name: string;
@@ -136,9 +133,6 @@ export interface LabHost {
   readonly securityGroupIds: readonly string[];
   readonly services: LabServices;
 }
-
-/** Which of the lab's two database servers answers for a database. */
-export type LabBackend = 'prod' | 'orders';
 
 interface DatabasePlace {
   readonly privateIp: string;

@@ -1,4 +1,5 @@
-import type { Inventory, LabAgent, LabServices, Tags } from './inventory.ts';
+import type { LabServices } from '../loopback-services.ts';
+import type { Inventory, LabAgent, Tags } from './inventory.ts';
 
 /** A machine as Systems Manager sees it: EC2 or hybrid. */
 export interface RegisteredNode {

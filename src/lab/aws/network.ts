@@ -1,21 +1,8 @@
 import { BlockList, isIPv4 } from 'node:net';
 import type { Destination, DestinationQuery } from '../destination.ts';
-import type {
-  Inventory,
-  LabBackend,
-  LabInstance,
-  LabNetworkAcl,
-  LabRule,
-  LabService,
-  LabServices,
-} from './inventory.ts';
+import type { LabBackend, LabService, LabServices, LoopbackAddress } from '../loopback-services.ts';
+import type { Inventory, LabInstance, LabNetworkAcl, LabRule } from './inventory.ts';
 import { privateDnsName } from './managed-nodes.ts';
-
-/** A socket on this machine's loopback. */
-export interface LoopbackAddress {
-  readonly host: string;
-  readonly port: number;
-}
 
 export interface LabNetworkOptions {
   readonly inventory: () => Inventory;

@@ -1,11 +1,5 @@
-import {
-  type LabHost,
-  type LabHybridNode,
-  type LabInstance,
-  type LabServices,
-  makeAgent,
-  makeInstance,
-} from './inventory.ts';
+import type { LabServices } from '../loopback-services.ts';
+import { type LabHost, type LabHybridNode, type LabInstance, makeAgent, makeInstance } from './inventory.ts';
 import { GROUP, SUBNET } from './practice-network.ts';
 
 /** The practice account's machines (practice-account.ts says what each is there for). */

@@ -1,7 +1,6 @@
 import { BlockList, isIP, isIPv4 } from 'node:net';
-import type { LabBackend, LabService, LabServices } from '../aws/inventory.ts';
-import type { LoopbackAddress } from '../aws/network.ts';
 import { matchesPattern } from '../core/wildcard.ts';
+import type { LabBackend, LabService, LabServices, LoopbackAddress } from '../loopback-services.ts';
 import type { GcpDestGroup, GcpInstance, GcpInventory } from './inventory.ts';
 import { mayDo } from './permissions.ts';
 import { IAP_RANGE } from './practice-project.ts';

@@ -1,4 +1,4 @@
-import type { LabBackend, LabServices } from '../aws/inventory.ts';
+import type { LabBackend, LabServices } from '../loopback-services.ts';
 
 /**
  * Google Cloud as the lab plays it: pure data, read anew by every API call and every tunnel, so that a test may change it while the
