@@ -83,6 +83,18 @@ suite('a session', () => {
     clean(lab);
   });
 
+  test('30 MB to a backend that echoes come back, at once', async (t) => {
+    const { lab, peer } = await echoing(t, { journalFrames: 0 });
+    const block = pattern(1_000_000);
+    for (let round = 0; round < 30; round++) {
+      peer.send(block);
+      await until(() => peer.sent - peer.confirmed < 8_000_000);
+    }
+    await peer.until(({ received }) => received === 30_000_000);
+    assert.equal(sha(peer.bytes.subarray(-1_000_000)), sha(block));
+    clean(lab);
+  });
+
   test('an upload that the backend does not read is not read either', async (t) => {
     const stuck = await tcpTarget(t, (socket) => socket.pause());
     const lab = await relayLab(t, { backend: stuck });

@@ -4,16 +4,20 @@ import type { Millis } from '../../../domain/millis.ts';
 import type { Clock } from '../../../runtime/clock.ts';
 import { SocketBatch } from '../../socket-batch.ts';
 
-/** More than this waits for the backend: the client is not read. */
-const FULL_BYTES = 1_048_576;
-/** How long a backend may go on after the client has closed. */
+/**
+ * More than this waits for the backend: the client is not read. Far above what a client may have unacknowledged, because not reading
+ * keeps its ACKs back as well: with a backend that echoes, each side would wait for the other.
+ */
+const FULL_BYTES = 16 * 1_048_576;
+/** How long a backend may take to read what is left when the client has closed, and then to end by itself. */
+const FLUSH_LIMIT: Millis = 60_000;
 const LINGER: Millis = 2_000;
 
 export interface BackendEvents {
   /** Read on only after `resume`. */
   data(bytes: Buffer): void;
-  /** There is room again. */
-  drained(): void;
+  /** The system has taken so many of the bytes that were written. */
+  taken(byteCount: number): void;
   /** It sends no more; `failed`: reset, or it broke while writing. The last event. */
   ended(how: 'finished' | 'failed'): void;
 }
@@ -31,7 +35,6 @@ export class Backend {
     this.#events = events;
     socket.pause();
     socket.on('data', (bytes: Buffer) => this.#events?.data(bytes));
-    socket.on('drain', () => this.#events?.drained());
     socket.on('end', () => this.#end('finished'));
     socket.on('error', () => this.#end('failed'));
     socket.on('close', () => this.#end('failed'));
@@ -44,7 +47,9 @@ export class Backend {
   write(bytes: Buffer): void {
     if (this.#socket.destroyed || !this.#socket.writable) return;
     this.#batch.open();
-    this.#socket.write(bytes);
+    this.#socket.write(bytes, (error) => {
+      if (!error) this.#events?.taken(bytes.length);
+    });
   }
 
   pause(): void {
@@ -59,10 +64,15 @@ export class Backend {
   close(): void {
     this.#events = undefined;
     if (this.#socket.destroyed) return;
-    this.#socket.resume();
-    this.#socket.end();
-    const limit = this.#clock.after(LINGER, () => this.#socket.destroy(), { background: true });
+    const destroyAfter = (delay: Millis) =>
+      this.#clock.after(delay, () => this.#socket.destroy(), { background: true });
+    let limit = destroyAfter(FLUSH_LIMIT);
     this.#socket.once('close', () => limit.cancel());
+    this.#socket.resume();
+    this.#socket.end(() => {
+      limit.cancel();
+      limit = destroyAfter(LINGER);
+    });
   }
 
   destroy(): void {

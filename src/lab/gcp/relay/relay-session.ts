@@ -57,6 +57,7 @@ export class RelaySession {
   #pending: Buffer = NO_BYTES;
   #backendEnd: 'finished' | 'failed' | undefined;
   #isBackendPaused = true;
+  #isReadingPaused = false;
   #trafficAt: number;
   #closesDone = 0;
   #reauthBoundary = 0;
@@ -101,7 +102,11 @@ export class RelaySession {
         this.#pending = this.#pending.length === 0 ? bytes : Buffer.concat([this.#pending, bytes]);
         this.#pump();
       },
-      drained: () => this.#link?.resumeReading(),
+      taken: (byteCount) => {
+        this.core.taken += byteCount;
+        this.#acknowledge(false);
+        this.#readOn();
+      },
       ended: (how) => {
         this.#backendEnd = how;
         this.#pump();
@@ -168,6 +173,7 @@ export class RelaySession {
   #attach(link: RelayLink): void {
     this.#link = link;
     this.#state = 'open';
+    this.#isReadingPaused = false;
     this.#resumeTimer?.cancel();
     link.attach(
       {
@@ -247,9 +253,17 @@ export class RelaySession {
   #deliver(payload: Buffer): void {
     this.#trafficAt = this.#clock.now();
     this.#backend?.write(payload);
-    if (this.#backend?.isFull) this.#link?.pauseReading();
-    this.#acknowledge(false);
+    if (this.#backend?.isFull) {
+      this.#isReadingPaused = true;
+      this.#link?.pauseReading();
+    }
     this.#passed();
+  }
+
+  #readOn(): void {
+    if (!this.#isReadingPaused || this.#backend?.isFull) return;
+    this.#isReadingPaused = false;
+    this.#link?.resumeReading();
   }
 
   /** A cut in the middle of a frame; what came of its payload may count. */

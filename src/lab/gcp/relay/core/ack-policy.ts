@@ -1,6 +1,6 @@
 /**
  * When the service acknowledges what the client sent. Its exact rule is not known; it is prompt (docs/protocol/iap.md, "What the service
- * does"), so here each DATA frame is acknowledged unless the plan says otherwise.
+ * does"), so here each DATA frame is acknowledged when the backend's socket has taken it, unless the plan says otherwise.
  */
 import type { Millis } from '../../../../domain/millis.ts';
 import type { ServiceSession } from './service-session.ts';
@@ -31,12 +31,13 @@ export class AckPolicy {
 
   /** @param isQuiet the wait that was asked for is over */
   next(rules: AckRules, isQuiet: boolean): AckDue {
-    const { received, acked } = this.#session;
-    const owed = received - acked;
-    if (rules.withholdAcks || owed === 0) return {};
+    const { taken, acked } = this.#session;
+    const owed = taken - acked;
+    // A reconnect told the client of bytes that the backend has not taken yet.
+    if (rules.withholdAcks || owed <= 0) return {};
     if (isQuiet) return { total: this.#session.acknowledge() };
     if (rules.ackDelayMs > 0) return { wait: rules.ackDelayMs };
-    const total = received - rules.ackShortOfBytes;
+    const total = taken - rules.ackShortOfBytes;
     if (owed < rules.ackEveryBytes || total <= acked) return { wait: QUIET };
     this.#session.acknowledge(total);
     return rules.ackShortOfBytes === 0 ? { total } : { total, wait: QUIET };

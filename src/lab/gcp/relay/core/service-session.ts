@@ -4,6 +4,7 @@
  * time belong to the driver.
  *
  *     received  payload bytes of the client, first sendings       acked      what our last ACK said
+ *     taken     of those, what the backend's socket has taken: no ACK says more
  *     sent      payload bytes to the client, first sendings       confirmed  what the client's highest ACK said
  *
  * Always `confirmed <= sent`; the bytes between are kept. Nothing is reset at a reconnect.
@@ -33,6 +34,7 @@ export class ServiceSession {
   #head = 0;
   #offset = 0;
   received = 0;
+  taken = 0;
   acked = 0;
   sent = 0;
   confirmed = 0;
@@ -79,7 +81,7 @@ export class ServiceSession {
   }
 
   /** What an ACK to the client says from now on. */
-  acknowledge(total: number = this.received): number {
+  acknowledge(total: number = this.taken): number {
     this.acked = total;
     return total;
   }

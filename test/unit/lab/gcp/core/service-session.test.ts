@@ -100,12 +100,25 @@ suite('when the service acknowledges', () => {
   const withReceived = (byteCount: number) => {
     const { session } = makeSession();
     session.receive(dataFrame(Buffer.alloc(byteCount)));
+    session.taken = byteCount;
     return new AckPolicy(session);
   };
 
   test('each frame at once, unless told otherwise', () => {
     const policy = withReceived(10);
     assert.deepEqual(policy.next(rules, false), { total: 10 });
+    assert.deepEqual(policy.next(rules, false), {});
+  });
+
+  test('nothing that the backend has not taken', () => {
+    const { session } = makeSession();
+    session.receive(dataFrame(Buffer.alloc(10)));
+    const policy = new AckPolicy(session);
+    assert.deepEqual(policy.next(rules, true), {});
+    session.taken = 4;
+    assert.deepEqual(policy.next(rules, false), { total: 4 });
+    session.resume(0n);
+    session.taken = 9;
     assert.deepEqual(policy.next(rules, false), {});
   });
 
