@@ -11,7 +11,7 @@ import { getMachine, listMachines, type Machine, quoted } from './machines.ts';
 
 /** In all, whatever is asked: a person waits for the error. */
 const WITHIN: Millis = 5_000;
-/** A machine that is younger may still be booting (docs/protocol/iap.md, "Propagation"). */
+/** A machine that is younger may still be booting (docs/guides/google-cloud.md, "What the machine needs"). */
 const BOOTING: Millis = 120_000;
 
 /** What the tunnel should have reached. */

@@ -3,7 +3,7 @@ import { type GcpApi, path } from './gcp-api.ts';
 import type { ApiCall } from './gcp-errors.ts';
 import { type Machine, resourcePath } from './machines.ts';
 
-/** Where the connections of Identity-Aware Proxy come from (docs/protocol/iap.md, "Reaching the machine"). */
+/** Where the connections of Identity-Aware Proxy come from (docs/guides/google-cloud.md, "What the machine needs"). */
 export const IAP_RANGES = { 4: '35.235.240.0/20', 6: '2600:2d00:1:7::/64' } as const;
 
 /** A rule of a VPC network, as far as we read it. */

@@ -1,7 +1,7 @@
 import { CloudtunError, type CloudtunErrorOptions } from '../../domain/errors.ts';
 import type { HttpAnswer } from './http-sender.ts';
 
-/** Subtypes of `invalid_grant`: the organisation's session control wants a person (docs/protocol/iap.md, "Credentials"). */
+/** Subtypes of `invalid_grant`: the organisation's session control wants a person (docs/guides/google-cloud.md, "Credentials"). */
 const REAUTHENTICATION = ['invalid_rapt', 'rapt_required'];
 const UNKNOWN_CLIENT = ['invalid_client', 'unauthorized_client', 'deleted_client', 'invalid_target', 'invalid_request'];
 const BY_POLICY = ['access_denied', 'admin_policy_enforced', 'org_internal'];
