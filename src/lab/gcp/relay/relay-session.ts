@@ -9,6 +9,7 @@ import { CutSchedule } from '../../core/cut-schedule.ts';
 import { seededFractions } from '../../core/seeded.ts';
 import { Backend } from './backend.ts';
 import { AckPolicy } from './core/ack-policy.ts';
+import { ByteSchedule } from './core/byte-schedule.ts';
 import { FrameJournal, type JournalFrame } from './core/frame-journal.ts';
 import { shapeBytes } from './core/frame-shaper.ts';
 import { noRelayCounts } from './core/relay-counters.ts';
@@ -46,6 +47,7 @@ export class RelaySession {
   readonly #options: RelaySessionOptions;
   readonly #journal = new FrameJournal();
   readonly #acks: AckPolicy;
+  readonly #schedule = new ByteSchedule();
   readonly #fraction: () => number;
   readonly #unfollow: () => void;
   #backend: Backend | undefined;
@@ -59,8 +61,6 @@ export class RelaySession {
   #isBackendPaused = true;
   #isReadingPaused = false;
   #trafficAt: number;
-  #closesDone = 0;
-  #reauthBoundary = 0;
   #injectionsDone = 0;
   #ackTimer: Timer | undefined;
   #idleTimer: Timer | undefined;
@@ -349,20 +349,11 @@ export class RelaySession {
 
   /** Payload went through: what is due by bytes. */
   #passed(): void {
-    const { closes, reauthenticateEveryBytes, freezeAfterBytes } = this.#plan;
-    const total = this.core.received + this.core.sent;
-    if (freezeAfterBytes > 0 && total >= freezeAfterBytes) this.#link?.freeze();
-    const due = closes[this.#closesDone];
-    if (due !== undefined && total >= due.afterBytes) {
-      this.#closesDone += 1;
-      if (due.code === 4004) return this.reauthenticate(due.reason);
-      return this.close(due.code, due.reason);
+    for (const event of this.#schedule.due(this.core.received + this.core.sent, this.#plan)) {
+      if (event.do === 'freeze') this.#link?.freeze();
+      else if (event.code === 4004) this.reauthenticate(event.reason);
+      else this.close(event.code, event.reason);
     }
-    if (reauthenticateEveryBytes === 0) return;
-    const boundary = Math.floor(total / reauthenticateEveryBytes);
-    if (boundary <= this.#reauthBoundary) return;
-    this.#reauthBoundary = boundary;
-    this.reauthenticate();
   }
 
   #planChanged(): void {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { seededFractions } from '../../../../../src/lab/core/seeded.ts';
 import { AckPolicy } from '../../../../../src/lab/gcp/relay/core/ack-policy.ts';
+import { ByteSchedule } from '../../../../../src/lab/gcp/relay/core/byte-schedule.ts';
 import { type Shape, shapeBytes } from '../../../../../src/lab/gcp/relay/core/frame-shaper.ts';
 import { ackFrame, dataFrame, readFrame } from '../../../../../src/lab/gcp/relay/core/relay-frame.ts';
 import { ServiceSession } from '../../../../../src/lab/gcp/relay/core/service-session.ts';
@@ -134,6 +135,27 @@ suite('when the service acknowledges', () => {
     assert.deepEqual(policy.next({ ...rules, ackShortOfBytes: 3 }, false), { total: 7, wait: 200 });
     assert.deepEqual(policy.next({ ...rules, ackShortOfBytes: 3 }, true), { total: 10 });
   });
+});
+
+test('what is due by bytes: each Close once, 4004 at each boundary, the freeze for good', () => {
+  const rules = {
+    closes: [{ afterBytes: 10, code: 4000, reason: 'x' }],
+    reauthenticateEveryBytes: 100,
+    freezeAfterBytes: 250,
+  };
+  const schedule = new ByteSchedule();
+  const due = (total: number) => schedule.due(total, rules).map((event) => ('code' in event ? event.code : event.do));
+  assert.deepEqual([9, 10, 11, 99, 100, 199, 220, 250, 251].map(due), [
+    [],
+    [4000],
+    [],
+    [],
+    [4004],
+    [],
+    [4004],
+    ['freeze'],
+    ['freeze'],
+  ]);
 });
 
 suite('how bytes are cut into frames', () => {
