@@ -30,6 +30,16 @@ const UNREACHABLE: readonly CloudtunError['code'][] = [
   'CT_UPGRADE_REFUSED',
 ];
 
+/** Closes that leave open what is wrong (docs/protocol/iap.md, "Close codes"); any other says it by itself, such as a policy's refusal. */
+const VAGUE_CLOSES: readonly number[] = [4003, 4033, 4047, 4051];
+
+/** The code that the relay closed with, as the transport tells it; undefined where nothing was closed. */
+function closeCode(error: CloudtunError): number | undefined {
+  const told = error.details.find(([label]) => label === 'relay')?.[1];
+  const digits = /^close (\d+)/.exec(told ?? '')?.[1];
+  return digits === undefined ? undefined : Number(digits);
+}
+
 /**
  * Asks the Compute and IAP APIs what the relay's short refusal may mean. Whatever they do not tell, within five seconds in all,
  * leaves the error as it is.
@@ -43,6 +53,8 @@ export async function diagnose(
 ): Promise<CloudtunError> {
   const isDenied = error.code === 'CT_DENIED';
   if (!isDenied && !UNREACHABLE.includes(error.code)) return error;
+  const closed = closeCode(error);
+  if (closed !== undefined && !VAGUE_CLOSES.includes(closed)) return error;
   const { node } = reached;
   try {
     return await withDeadline(

@@ -139,7 +139,7 @@ describe('tickets', () => {
 describe('what a refusal of the relay means', () => {
   const refused = new CloudtunError('CT_REMOTE_REFUSED', 'the relay says 4003');
   const unknown = new CloudtunError('CT_TARGET_NOT_FOUND', 'the relay says 4047');
-  const denied = new CloudtunError('CT_DENIED', 'the relay says 4033', { details: [['close code', '4033']] });
+  const denied = new CloudtunError('CT_DENIED', 'the relay says 4033', { details: [['relay', 'close 4033']] });
   const diagnose = (gcp: FakeGcp, error: CloudtunError, node: NodeTarget = WEB, within = signal) =>
     source(gcp, node).diagnose!(error, TO, within);
   const machine = (gcp: FakeGcp, shape: Partial<InstanceShape> = {}) =>
@@ -243,7 +243,7 @@ describe('what a refusal of the relay means', () => {
     assert.deepEqual(error.details, [
       ['identity', 'alice@example.com (application default credentials (user))'],
       ['missing', 'iap.tunnelInstances.accessViaIAP on projects/acme/iap_tunnel/zones/europe-west4-a/instances/web-1'],
-      ['close code', '4033'],
+      ['relay', 'close 4033'],
     ]);
     assert.match(error.hints.join(), /roles\/iap\.tunnelResourceAccessor.*project acme exists/);
     assert.deepEqual(JSON.parse(gcp.asked.at(-1)!.body), { permissions: ['iap.tunnelInstances.accessViaIAP'] });
@@ -265,8 +265,14 @@ describe('what a refusal of the relay means', () => {
 
   test('other errors, and those nothing is found out about, stay as they are', async (t) => {
     await using gcp = await cloud(t);
-    const broken = new CloudtunError('CT_NETWORK', 'x');
-    assert.equal(await diagnose(gcp, broken), broken);
+    for (const said of [
+      new CloudtunError('CT_NETWORK', 'x'),
+      new CloudtunError('CT_DENIED', 'by a policy', { details: [['relay', 'close 4054 "ID: 7"']] }),
+      new CloudtunError('CT_REMOTE_REFUSED', 'closed at once', { details: [['relay', 'close 4010']] }),
+    ]) {
+      assert.equal(await diagnose(gcp, said), said);
+    }
+    assert.deepEqual(gcp.asked, []);
     gcp.on(CALLS.instance('web-1'), refusal(403, 'forbidden'));
     assert.equal(await diagnose(gcp, refused), refused);
     assert.equal(await diagnose(gcp, refused, WEB, AbortSignal.abort()), refused);
