@@ -24,7 +24,7 @@ export default class Login extends BaseCommand {
   static override description =
     "The token goes into the AWS SDK's own cache, so that every SDK and the AWS CLI use it too. " +
     'For Google Cloud it says which credentials are in use, and how to get others: sign-in stays with gcloud or ' +
-    'workload identity federation, and cloudtun keeps no secret.';
+    'workload identity federation, and no secret is kept here.';
   static override examples = [
     '<%= config.bin %> login',
     '<%= config.bin %> login --profile prod',

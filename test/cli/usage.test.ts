@@ -56,7 +56,7 @@ suite('usage errors', () => {
     {
       typed: ['targets', '--kind', 'bucket'],
       stderr: [
-        'error CT_USAGE: expected --kind=bucket to be one of: machine, database',
+        'error CT_USAGE: expected --kind=bucket to be one of: machine, host, database',
         '  see: cloudtun targets --help',
       ],
     },

@@ -45,9 +45,9 @@ suite('forward', () => {
 
   test('--no-probe starts no session before the first client', async (t) => {
     const { start, openSessions } = await cliLab(t);
-    const run = start(['forward', 'web-1', ':80', '--no-probe']);
+    const run = start(['forward', 'aws:web-1', ':80', '--no-probe']);
     const [, port] = await run.saw(/^open 127\.0\.0\.1:(\d+) -> web-1:80 /m);
-    await run.saw(/not probed: the session starts with the first connection/);
+    await run.saw(/not probed: nothing is opened before the first connection/);
     assert.deepEqual(openSessions(), []);
     assert.match(await page(port), /web-1/);
     assert.equal(openSessions().length, 1);
@@ -58,7 +58,7 @@ suite('forward', () => {
 
   test('a reader of the events that goes away ends it quietly', async (t) => {
     const { start, openSessions } = await cliLab(t);
-    const run = start(['forward', 'web-1', ':80', '--json']);
+    const run = start(['forward', 'aws:web-1', ':80', '--json']);
     const [line] = await run.saw(/^\{"event":"ready".*$/m);
     run.process.stdout?.destroy();
     await page(JSON.parse(line).local[0].port).catch(() => '');
@@ -74,10 +74,10 @@ suite('forward', () => {
       says: /^error CT_USAGE: which port of web-1\?.*\n {2}.*cloudtun forward web-1 -L 8080:80\n/,
     },
     { typed: ['web-1', '8080:x'], code: 2, says: /^error CT_USAGE: "8080:x" is not a forwarding rule/ },
-    { typed: ['app', ':80'], code: 5, says: /^error CT_TARGET_AMBIGUOUS: 2 machines are called "app"/ },
+    { typed: ['aws:app', ':80'], code: 5, says: /^error CT_TARGET_AMBIGUOUS: 2 machines are called "app"/ },
     { typed: ['batch-1', ':80'], code: 6, says: /^error CT_TARGET_STOPPED: / },
     { typed: ['offline-1', ':80'], code: 6, says: /^error CT_TARGET_OFFLINE: / },
-    { typed: ['web-1', ':81'], code: 6, says: /^error CT_REMOTE_REFUSED: / },
+    { typed: ['aws:web-1', ':81'], code: 6, says: /^error CT_REMOTE_REFUSED: / },
     { typed: ['bastion-a', '-L', '0:169.254.169.254:80'], code: 6, says: /^error CT_REMOTE_FORBIDDEN: / },
   ];
   test('failures have their exit code and leave nothing open', async (t) => {

@@ -79,21 +79,32 @@ suite('on a terminal', { skip }, () => {
 
   test('an ambiguous name is a choice, unless --no-input', async (t) => {
     const lab = await cliLab(t);
-    const session = onTerminal(t, lab, 'forward app :7');
+    const session = onTerminal(t, lab, 'forward aws:app :7');
     await session.saw(/which app\?[\s\S]*app {2}i-\w+[\s\S]*app {2}i-\w+/);
     session.type('\r');
     await session.saw(/open 127\.0\.0\.1:\d+ -> .*:7 /);
     session.type(CTRL_C);
     assert.equal(await session.ended, 130);
 
-    const left = onTerminal(t, lab, 'forward app :7');
+    const left = onTerminal(t, lab, 'forward aws:app :7');
     await left.saw(/which app\?/);
     left.type(CTRL_C);
     assert.equal(await left.ended, 130);
 
-    const silent = onTerminal(t, lab, 'forward app :7 --no-input');
+    const silent = onTerminal(t, lab, 'forward aws:app :7 --no-input');
     assert.equal(await silent.ended, 5);
     assert.match(silent.text(), /error CT_TARGET_AMBIGUOUS: /);
+    assert.deepEqual(lab.openSessions(), []);
+  });
+
+  test('a name that two clouds have is a choice too', async (t) => {
+    const lab = await cliLab(t);
+    const session = onTerminal(t, lab, 'forward web-1 :80');
+    await session.saw(/which web-1\?[\s\S]*web-1 {2}aws {2}i-\w+[\s\S]*web-1 {2}gcp {2}acme-practice\/\S+\/web-1/);
+    session.type('\r');
+    await session.saw(/open 127\.0\.0\.1:\d+ -> \S+:80 \(aws /);
+    session.type(CTRL_C);
+    assert.equal(await session.ended, 130);
     assert.deepEqual(lab.openSessions(), []);
   });
 
