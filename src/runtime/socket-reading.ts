@@ -40,22 +40,6 @@ export function startReading(socket: Socket): void {
   handle.readStart();
 }
 
-/** Leaves a socket that is read by `readInto` alone for a while, without a word to the stream above. */
-export function restReading(socket: Socket): void {
-  const handle = handleOf(socket);
-  if (!handle?.reading) return;
-  handle.reading = false;
-  handle.readStop();
-}
-
-/** Ends a rest, unless the stream is paused: then reading goes on when it is resumed. */
-export function endRest(socket: Socket): void {
-  const handle = handleOf(socket);
-  if (handle === undefined || handle.reading || socket.isPaused()) return;
-  handle.reading = true;
-  handle.readStart();
-}
-
 /** What every socket reads into: the bytes are taken before the next read, of whichever socket it is. Node's own size of a read. */
 const READ_BUFFER = Buffer.allocUnsafeSlow(64 * 1024);
 
