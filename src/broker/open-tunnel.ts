@@ -93,6 +93,8 @@ class BrokeredTunnel implements OpenedTunnel {
   readonly #trail: AuditTrail;
   /** The newest route to each endpoint. */
   readonly #known = new Map<string, Route>();
+  /** Those that the cloud keeps a record of. What a protocol calls a session for each stream is told by the records of clients. */
+  readonly #sessions = new Set<string>();
   readonly #startedAt: Millis;
 
   constructor(
@@ -120,7 +122,8 @@ class BrokeredTunnel implements OpenedTunnel {
     this.dialer = new Destinations(context.world, {
       open: (to, isFresh, listener, signal) => this.#connect(to, isFresh, listener, signal),
       onEvent: (event: TunnelEvent) => {
-        this.#trail.tunnel(event);
+        const isOfStream = /^session-/.test(event.type) && 'sessionId' in event && !this.#sessions.has(event.sessionId);
+        if (!isOfStream) this.#trail.tunnel(event);
         onEvent(event);
       },
       onRefused: (to, error) => {
@@ -153,6 +156,7 @@ class BrokeredTunnel implements OpenedTunnel {
         ledger,
         sessionPlace(provider),
         targetLabel(route.target),
+        (id) => this.#sessions.add(id),
       );
       return await connect(source, route.to, onEvent, signal);
     } catch (error) {

@@ -10,11 +10,12 @@ import type { SessionLedger, SessionPlace } from './session-ledger.ts';
 const LATE_LIMIT: Millis = 10_000;
 
 /**
- * A ticket source whose sessions, where the cloud keeps such, are in the ledger from the moment they exist until they are ended, and which leaves none behind
- * when it is called off: breaking off the call that starts a session would leave one that nobody knows the id of. So the call is
+ * A ticket source whose sessions, where the cloud keeps such, are in the ledger from the moment they exist until they are ended, and
+ * which leaves none behind when it is called off: breaking off the call that starts a session would leave one that nobody knows the id of. So the call is
  * let finish, and its session ended.
  *
  * @param target what a person would call the target
+ * @param onSession told of every session that the cloud keeps
  */
 export function recordedSource(
   source: TicketSource,
@@ -22,6 +23,7 @@ export function recordedSource(
   ledger: SessionLedger,
   place: SessionPlace,
   target: string,
+  onSession: (id: string) => void = () => {},
 ): TicketSource {
   const release = async (ticket: Ticket) => {
     await source.release(ticket);
@@ -34,7 +36,10 @@ export function recordedSource(
       signal.throwIfAborted();
       const ticket = await issueWhole(source, world, to, signal);
       const session = sessionToEnd(ticket);
-      if (session !== undefined) ledger.add({ id: session, place, target, startedAt: isoTime(world.clock.wall()) });
+      if (session !== undefined) {
+        ledger.add({ id: session, place, target, startedAt: isoTime(world.clock.wall()) });
+        onSession(session);
+      }
       if (!signal.aborted) return ticket;
       await release(ticket);
       throw signal.reason;
