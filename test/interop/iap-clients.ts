@@ -62,7 +62,8 @@ export function iapClients(
           ...['compute', 'start-iap-tunnel', instance, `${farPort}`, `--zone=${GCP_ZONE}`],
           ...[`--iap-tunnel-url-override=${relayRoot}`, `--local-host-port=127.0.0.1:${port}`],
         ];
-        return { program: run(gcloud, args), port };
+        // Its line would stay in a buffer otherwise: stdout is no terminal.
+        return { program: run(gcloud, args, { PYTHONUNBUFFERED: '1' }), port };
       },
     },
     pump: {
