@@ -9,7 +9,9 @@ export type LinkPhase = 'connect' | 'reconnect' | 'open';
 
 export type Verdict =
   /** The far connection has ended; everything that came before is to be delivered. */
-  | { readonly do: 'end' }
+  { readonly do: 'end' } | Trouble;
+
+export type Trouble =
   /** Lost on the way: try again. */
   | { readonly do: 'again'; readonly error: CloudtunError }
   /** The service is in trouble, or says something unknown: try again, but not for long. */
@@ -144,7 +146,7 @@ export function judgeClose(end: LinkEnd, phase: LinkPhase, to: string): Verdict 
 }
 
 /** A status other than 101. @param host of the relay */
-export function judgeStatus(status: number, phase: LinkPhase, host: string, to: string): Verdict {
+export function judgeStatus(status: number, phase: LinkPhase, host: string, to: string): Trouble {
   const error = (errorCode: ConstructorParameters<typeof CloudtunError>[0], message: string, hint: string) =>
     new CloudtunError(errorCode, `${message} (HTTP ${status})`, { hint, details: [['relay', host]] });
   if (status === 401)
@@ -213,7 +215,7 @@ const TRY_LATER = 'try again later';
 const SIGN_IN =
   'sign in again: gcloud auth login, or gcloud auth application-default login for application default credentials';
 
-const fail = (error: CloudtunError): Verdict => ({ do: 'fail', error });
+const fail = (error: CloudtunError): Trouble => ({ do: 'fail', error });
 
 /** Codes that say no more than that it is over: a LONG_CLOSE before them says why. */
 const UNSPECIFIC: ReadonlySet<number> = new Set([1000, 1005, 1006, 4000]);
