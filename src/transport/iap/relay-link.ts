@@ -79,6 +79,8 @@ export class RelayLink {
   #sendSoon = false;
   /** Attempts to come back since the session last moved. */
   #tries = 0;
+  /** As it was when the handler was told last. */
+  #confirmed = 0;
   #troubleSince: Millis = 0;
   /** How often each verdict was followed since then. */
   readonly #followed = new Map<Verdict['do'], number>();
@@ -320,7 +322,6 @@ export class RelayLink {
     if (this.#isOver || attempt?.pump === undefined) return;
     const { pump } = attempt;
     const now = this.#parts.world.clock.now();
-    const before = this.session.confirmed;
     this.session.tick(now);
     const pieces: Buffer[] = [];
     let byteCount = 0;
@@ -360,7 +361,8 @@ export class RelayLink {
     pump.flush();
     if (failure) return this.#fail(failure, attempt);
     if (this.#isOver) return;
-    const isConfirmed = this.session.confirmed > before;
+    const isConfirmed = this.session.confirmed > this.#confirmed;
+    this.#confirmed = this.session.confirmed;
     if (byteCount > 0 || isConfirmed) this.#moved();
     if (sent > 0 || isConfirmed) this.#handler.progressed();
     if (sent === SEND_BURST) this.#parts.world.clock.soon(() => this.#work());

@@ -13,6 +13,7 @@ import { DataChannel, type PayloadSource } from './core/data-channel.ts';
 import { openDataChannelText } from './core/open-data-channel.ts';
 import { RECONNECT_LIMIT_MS, reconnectDelay } from './core/reconnect-delay.ts';
 import type { SsmOptions } from './session-options.ts';
+import { upgradeRefused } from './upgrade-refused.ts';
 
 /** The official client waits 45 s; a person does not. */
 const CONNECT_TIMEOUT_MS = 15_000;
@@ -100,7 +101,13 @@ export class DataLink {
     const pump = await connectPump(
       this.#world,
       url,
-      { headers, agent: this.#options.route.agentFor(url), ca: this.#options.route.ca, timeout: CONNECT_TIMEOUT_MS },
+      {
+        headers,
+        agent: this.#options.route.agentFor(url),
+        ca: this.#options.route.ca,
+        timeout: CONNECT_TIMEOUT_MS,
+        refused: upgradeRefused,
+      },
       signal,
     );
     if (this.#isOver) return pump.terminate();

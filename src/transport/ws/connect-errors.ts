@@ -1,5 +1,4 @@
 /** Why a websocket could not be opened, as CloudtunErrors: by code and status, never by words. */
-import type { IncomingHttpHeaders } from 'node:http';
 import { CloudtunError, systemCode } from '../../domain/errors.ts';
 
 const TLS_CODES: ReadonlySet<string> = new Set([
@@ -13,21 +12,27 @@ const TLS_CODES: ReadonlySet<string> = new Set([
   'ERR_TLS_CERT_ALTNAME_INVALID',
 ]);
 
-/** A status instead of 101. */
-export function upgradeRefused(host: string, status: number, headers: IncomingHttpHeaders): CloudtunError {
+/** A status instead of 101, for callers that know no more of their service. */
+export function upgradeRefused(host: string, status: number): CloudtunError {
   if (status === 407) {
     return new CloudtunError('CT_PROXY', `the proxy on the way to ${host} wants a user and password (HTTP 407)`, {
       hint: 'put them into HTTPS_PROXY: http://user:password@proxy:port',
     });
   }
-  const requestId = headers['x-amzn-requestid'];
   return new CloudtunError('CT_UPGRADE_REFUSED', `${host} refused the websocket with HTTP ${status}`, {
-    ...(typeof requestId === 'string' ? { details: [['request', requestId]] } : {}),
-    hint:
-      status === 403
-        ? 'the identity may lack ssmmessages:OpenDataChannel, or a proxy on the way refuses websockets'
-        : 'a proxy on the way may not let websockets through; name it in HTTPS_PROXY or except the host in NO_PROXY',
+    hint: 'a proxy on the way may not let websockets through; name it in HTTPS_PROXY or except the host in NO_PROXY',
   });
+}
+
+/** 101, but without the protocol that was asked for. */
+export function protocolRefused(host: string): CloudtunError {
+  return new CloudtunError(
+    'CT_PROTO_HANDSHAKE',
+    `${host} opened a websocket, but not for the protocol that was asked for`,
+    {
+      hint: 'something on the way may answer in its place; except the host from proxies with NO_PROXY',
+    },
+  );
 }
 
 /** An error before the websocket was open. */

@@ -59,12 +59,27 @@ export class FrameBatch {
 
   /** Frames one binary message; the bytes are copied and may be reused at once. */
   append(source: Buffer, offset: number, byteCount: number): void {
+    this.begin(byteCount);
+    this.add(source, offset, byteCount);
+  }
+
+  /** Begins a binary message of `byteCount` bytes, which `add` then brings in one or more parts, before anything else is called. */
+  begin(byteCount: number): void {
     const segment = this.#segmentFor(byteCount + MAX_FRAME_HEADER);
     this.#mask[0] = this.#takeMask();
-    const at = this.#writeFrameHeader(segment.bytes, segment.used, byteCount);
-    this.#copyMasked(segment, at, source, offset, byteCount);
-    segment.used = at + byteCount;
+    segment.used = this.#writeFrameHeader(segment.bytes, segment.used, byteCount);
     this.pendingCount++;
+  }
+
+  /** The next part of the message that was begun; the bytes are copied and may be reused at once. */
+  add(source: Buffer, offset: number, byteCount: number): void {
+    const segment = this.#current!;
+    const at = segment.used;
+    segment.used = at + byteCount;
+    this.#copyMasked(segment, at, source, offset, byteCount);
+    // The mask goes on where this part ends.
+    const rest = byteCount & 3;
+    if (rest !== 0) this.#turnMask(rest);
   }
 
   /** Hands everything to the socket in one write (a vectored one, if there are several segments). */
@@ -123,6 +138,11 @@ export class FrameBatch {
     }
     target.set(this.#maskBytes, next);
     return next + 4;
+  }
+
+  #turnMask(by: number): void {
+    for (let index = 0; index < 4; index++) this.#turnedBytes[index] = this.#maskBytes[(index + by) & 3]!;
+    this.#mask[0] = this.#turnedMask[0]!;
   }
 
   /** Copies with the mask applied, by 32-bit words: at once where both sides are aligned, else a copy first. */

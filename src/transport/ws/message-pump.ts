@@ -2,23 +2,23 @@
  * One websocket as the transports need it: whole messages in, many messages a write out, a bounded backlog, keep-alive with a dead
  * peer noticed, and closing that ends. Wraps a `ws` client socket; holds no protocol.
  */
-import type { Agent } from 'node:http';
+import type { Agent, IncomingHttpHeaders } from 'node:http';
 import type { Socket } from 'node:net';
-import WebSocket from 'ws';
+import WebSocket, { type ClientOptions } from 'ws';
 import { ByteCarver } from '../../domain/byte-carver.ts';
-import { CloudtunError } from '../../domain/errors.ts';
+import { CloudtunError, systemCode } from '../../domain/errors.ts';
 import type { Millis } from '../../domain/millis.ts';
 import type { Timer } from '../../runtime/clock.ts';
 import { readInto } from '../../runtime/socket-reading.ts';
 import type { World } from '../../runtime/world.ts';
-import { connectFailure, upgradeRefused } from './connect-errors.ts';
+import { connectFailure, protocolRefused, upgradeRefused } from './connect-errors.ts';
 import { FrameBatch } from './frame-batch.ts';
 
 /** Below common middlebox limits (spec section 5.6). */
 export const KEEP_ALIVE_INTERVAL_MS = 25_000;
 /** From a ping to its pong, once this socket has shown that it answers pings at all. */
 export const PONG_DEADLINE_MS = 20_000;
-/** Largest message that is taken: far above anything the protocols send, far below what hurts. */
+/** Largest message that is taken unless told otherwise: far above anything the protocols send, far below what hurts. */
 const MAX_MESSAGE_BYTES = 8 * 1024 * 1024;
 /** Unsent bytes beyond which nothing more is produced. */
 const MAX_BACKLOG_BYTES = 1024 * 1024;
@@ -29,16 +29,31 @@ const CLOSE_GRACE_MS = 1_000;
 
 export interface ConnectOptions {
   readonly headers?: Record<string, string>;
+  /** The `Origin` header; absent: none. */
+  readonly origin?: string;
   /** For proxies; undefined for a direct connection. */
   readonly agent?: Agent | undefined;
+  /** A connection that stands already, TLS included; then `agent`, `ca` and `certificate` do not matter. */
+  readonly connection?: Socket | undefined;
   /** Extra trusted certificates, PEM; undefined for Node's own. */
   readonly ca?: string[] | undefined;
+  /** Our own, for services that want one; PEM. */
+  readonly certificate?: { readonly cert: string; readonly key: string; readonly passphrase?: string } | undefined;
+  /** Offered; where any is, the answer must name one of them. */
   readonly protocols?: string[];
   readonly timeout: Millis;
+  /** Largest message that is taken. */
+  readonly maxMessageBytes?: number;
+  /** From a ping to its pong, once this socket has shown that it answers pings at all. */
+  readonly pongDeadline?: Millis;
+  /** Idle time after which the kernel asks whether the peer is alive; absent: never. */
+  readonly tcpKeepAlive?: Millis;
+  /** What a status other than 101 means to this service. */
+  readonly refused?: (host: string, status: number, headers: IncomingHttpHeaders) => CloudtunError;
 }
 
 export interface PumpHandler {
-  message(bytes: Buffer): void;
+  message(bytes: Buffer, isBinary: boolean): void;
   /** All messages that came in one piece were handed over. */
   batchEnd(): void;
   /** The backlog fell: more may be sent. */
@@ -56,7 +71,8 @@ export interface PumpEnd {
 /**
  * Opens a websocket.
  *
- * @throws CT_UPGRADE_REFUSED with the HTTP status, CT_NETWORK, CT_TLS, CT_PROXY, CT_TIMEOUT; the signal's reason when it aborts
+ * @throws CT_UPGRADE_REFUSED with the HTTP status, or what `refused` makes of it; CT_NETWORK, CT_TLS, CT_PROXY, CT_TIMEOUT,
+ *   CT_PROTO_HANDSHAKE when none of the offered protocols is taken; the signal's reason when it aborts
  */
 export function connectPump(
   world: World,
@@ -70,10 +86,10 @@ export function connectPump(
     perMessageDeflate: false,
     skipUTF8Validation: true,
     followRedirects: false,
-    maxPayload: MAX_MESSAGE_BYTES,
+    maxPayload: options.maxMessageBytes ?? MAX_MESSAGE_BYTES,
     headers: options.headers ?? {},
-    ...(options.agent ? { agent: options.agent } : {}),
-    ...(options.ca ? { ca: options.ca } : {}),
+    ...(options.origin === undefined ? {} : { origin: options.origin }),
+    ...wayOf(options),
   });
   let transport: Socket | undefined;
   const host = new URL(url).host;
@@ -98,10 +114,17 @@ export function connectPump(
   );
   socket.on('upgrade', (response) => {
     transport = response.socket;
+    const { protocols = [] } = options;
+    if (protocols.length === 0) return;
+    // The letter case of names in the answer is the service's own (docs/protocol/iap.md, "Answer").
+    const named = String(response.headers['sec-websocket-protocol'] ?? '').toLowerCase();
+    if (protocols.includes(named)) response.headers['sec-websocket-protocol'] = named;
+    else give(protocolRefused(host));
   });
   socket.on('unexpected-response', (_request, response) => {
     response.destroy();
-    give(upgradeRefused(host, response.statusCode ?? 0, response.headers));
+    const { refused = upgradeRefused } = options;
+    give(refused(host, response.statusCode ?? 0, response.headers));
   });
   socket.on('error', (error) => give(connectFailure(host, error)));
   socket.on('open', () => {
@@ -110,15 +133,27 @@ export function connectPump(
     socket.removeAllListeners();
     // Messages may stand behind the upgrade's answer already: nothing may be emitted before somebody listens.
     socket.pause();
-    resolve(new MessagePump(world, socket, transport!));
+    if (options.tcpKeepAlive !== undefined) transport!.setKeepAlive(true, options.tcpKeepAlive);
+    resolve(new MessagePump(world, socket, transport!, options));
   });
   return promise;
+}
+
+/** How the socket is connected: as told for this one, or by what the machine's network wants. */
+function wayOf({ connection, agent, ca, certificate }: ConnectOptions): ClientOptions {
+  if (connection !== undefined) return { createConnection: () => connection };
+  return {
+    ...(agent ? { agent } : {}),
+    ...(ca ? { ca } : {}),
+    ...(certificate ? { ...certificate } : {}),
+  };
 }
 
 export class MessagePump {
   readonly #world: World;
   readonly #socket: WebSocket;
   readonly #batch: FrameBatch;
+  readonly #pongDeadline: Millis;
   #handler: PumpHandler | undefined;
   #batchEndPending = false;
   #isOver = false;
@@ -131,9 +166,15 @@ export class MessagePump {
   #closeTimer: Timer | undefined;
   #answersPings = false;
 
-  constructor(world: World, socket: WebSocket, transport: Socket) {
+  constructor(
+    world: World,
+    socket: WebSocket,
+    transport: Socket,
+    options: Pick<ConnectOptions, 'pongDeadline'> = {},
+  ) {
     this.#world = world;
     this.#socket = socket;
+    this.#pongDeadline = options.pongDeadline ?? PONG_DEADLINE_MS;
     transport.setNoDelay(true);
     const memory = new ByteCarver();
     readInto(transport, (bytes) => transport.push(memory.copy(bytes)));
@@ -141,14 +182,20 @@ export class MessagePump {
     transport.on('drain', () => this.#onDrain());
     // From the first moment: an error that nobody listens to ends the process.
     socket.on('error', (error) => {
-      this.#error ??= new CloudtunError('CT_NETWORK', 'the websocket broke', { cause: error });
+      // `ws` names what the peer did against RFC 6455.
+      const isPeerWrong = systemCode(error)?.startsWith('WS_ERR_') ?? false;
+      this.#error ??= isPeerWrong
+        ? new CloudtunError('CT_PROTO_FRAME', `the far end broke the websocket protocol (${systemCode(error)})`, {
+            cause: error,
+          })
+        : new CloudtunError('CT_NETWORK', 'the websocket broke', { cause: error });
     });
   }
 
   /** Starts reading and handing over messages; the socket is paused until then. */
   start(handler: PumpHandler): void {
     this.#handler = handler;
-    this.#socket.on('message', (data) => this.#onMessage(data as Buffer));
+    this.#socket.on('message', (data, isBinary) => this.#onMessage(data as Buffer, isBinary));
     this.#socket.on('pong', () => this.#onPong());
     this.#socket.on('close', (code, reason) => this.#onClose(code, reason.toString('utf8').slice(0, 200)));
     this.#scheduleKeepAlive();
@@ -174,6 +221,16 @@ export class MessagePump {
   readonly transmit = (bytes: Buffer, offset: number, byteCount: number): void => {
     if (this.isOpen) this.#batch.append(bytes, offset, byteCount);
   };
+
+  /** The same for a message in parts. */
+  transmitParts(first: Buffer, rest: readonly Buffer[]): void {
+    if (!this.isOpen) return;
+    let byteCount = first.length;
+    for (const part of rest) byteCount += part.length;
+    this.#batch.begin(byteCount);
+    this.#batch.add(first, 0, first.length);
+    for (const part of rest) this.#batch.add(part, 0, part.length);
+  }
 
   flush(): void {
     this.#batch.flush();
@@ -215,8 +272,8 @@ export class MessagePump {
     this.#socket.terminate();
   }
 
-  #onMessage(data: Buffer): void {
-    this.#handler?.message(data);
+  #onMessage(data: Buffer, isBinary: boolean): void {
+    this.#handler?.message(data, isBinary);
     if (this.#batchEndPending) return;
     this.#batchEndPending = true;
     // ws emits every message of one received piece in a row; a microtask comes after the last of them.
@@ -241,10 +298,10 @@ export class MessagePump {
       if (!this.isOpen) return;
       this.#socket.ping();
       if (this.#answersPings && !this.#isPaused && !this.#isChoked) {
-        this.#pongTimer?.cancel();
-        this.#pongTimer = this.#world.clock.after(PONG_DEADLINE_MS, () =>
+        // The deadline may be longer than the interval: the first ping without an answer counts.
+        this.#pongTimer ??= this.#world.clock.after(this.#pongDeadline, () =>
           this.terminate(
-            new CloudtunError('CT_NETWORK', `the far end did not answer a ping for ${PONG_DEADLINE_MS / 1000} s`),
+            new CloudtunError('CT_NETWORK', `the far end did not answer a ping for ${this.#pongDeadline / 1000} s`),
           ),
         );
       }
