@@ -1,8 +1,10 @@
 import { type Agent, Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
+import type { Socket } from 'node:net';
 import { trustedRoots } from './ca-bundles.ts';
-import { loadProxyAgents, type ProxyAgentFactory } from './proxy-agents.ts';
+import { loadProxyAgents, type ProxyAgent, type ProxyAgentFactory } from './proxy-agents.ts';
 import { proxyFor } from './proxy-rules.ts';
+import { type OwnCertificate, readyConnection } from './ready-connection.ts';
 import type { World } from './world.ts';
 
 /** How this machine reaches the outside: the one place where API calls and websockets learn of proxies and CA bundles. */
@@ -15,6 +17,13 @@ export interface NetworkSettings extends AsyncDisposable {
    * @throws CT_PROXY when the environment names a proxy with an address that is none
    */
   agentFor(url: string | URL): Agent | undefined;
+  /**
+   * A connection to the host of `url` (`wss:`, `https:`) on the way that `agentFor` would take, TLS done and nothing said on it yet: see
+   * ready-connection.ts. The caller owns it.
+   *
+   * @throws Node's own errors, CT_PROXY, the reason of `signal`
+   */
+  connect(url: string, certificate: OwnCertificate | undefined, signal: AbortSignal): Promise<Socket>;
   /** For connections that are made without our agents; undefined: Node's default roots. */
   readonly ca: string[] | undefined;
 }
@@ -40,10 +49,16 @@ export async function networkSettings(world: World): Promise<NetworkSettings> {
   const proxies = hasProxy ? configuredProxies(world) : [];
   const throughProxy: ProxyAgentFactory | undefined = proxies.length > 0 ? await loadProxyAgents(proxies) : undefined;
   const agents = new Map<string, Agent>();
-  const cached = (key: string, make: () => Agent) => {
-    const agent = agents.get(key) ?? make();
-    agents.set(key, agent);
+  const proxyAgents = new Map<string, ProxyAgent>();
+  const cached = <Kind extends Agent>(kept: Map<string, Kind>, key: string, make: () => Kind) => {
+    const agent = kept.get(key) ?? make();
+    kept.set(key, agent);
     return agent;
+  };
+  const proxyAgentFor = (url: URL) => {
+    const proxy = proxyFor(url, world.env);
+    if (proxy === undefined || throughProxy === undefined) return undefined;
+    return cached(proxyAgents, `${url.protocol} ${proxy.href}`, () => throughProxy(url.protocol, proxy, ca));
   };
   const roots = ca === undefined ? {} : { ca };
 
@@ -53,17 +68,21 @@ export async function networkSettings(world: World): Promise<NetworkSettings> {
       const url = typeof address === 'string' ? new URL(address) : address;
       const protocol = url.protocol.replace(/^ws/, 'http');
       if (protocol !== 'https:' && protocol !== 'http:') return undefined;
-      const proxy = proxyFor(url, world.env);
-      if (proxy === undefined || throughProxy === undefined) {
-        return cached(protocol, () =>
+      return (
+        proxyAgentFor(url) ??
+        cached(agents, protocol, () =>
           protocol === 'https:' ? new HttpsAgent({ keepAlive: true, ...roots }) : new HttpAgent({ keepAlive: true }),
-        );
-      }
-      return cached(`${url.protocol} ${proxy.href}`, () => throughProxy(url.protocol, proxy, ca));
+        )
+      );
+    },
+    connect(address, certificate, signal) {
+      const url = new URL(address);
+      return readyConnection(url, { proxy: proxyAgentFor(url), ca, certificate }, signal);
     },
     async [Symbol.asyncDispose]() {
-      for (const agent of agents.values()) agent.destroy();
+      for (const agent of [...agents.values(), ...proxyAgents.values()]) agent.destroy();
       agents.clear();
+      proxyAgents.clear();
     },
   };
 }

@@ -5,7 +5,7 @@ import { CloudtunError, systemCode } from '../domain/errors.ts';
 import { asNetworkError } from './network-errors.ts';
 
 /** Makes the agent for requests to one kind of URL through one proxy. */
-export type ProxyAgentFactory = (protocol: string, proxy: URL, ca: readonly string[] | undefined) => Agent;
+export type ProxyAgentFactory = (protocol: string, proxy: URL, ca: readonly string[] | undefined) => ProxyAgent;
 
 /** Never with user and password. */
 const label = (proxy: URL) => `${proxy.protocol}//${proxy.host}`;
@@ -40,7 +40,7 @@ function unreachable(proxy: URL, target: string, error: unknown): CloudtunError 
 }
 
 /** What the agent packages share: they connect asynchronously and then hand the socket to Node's own pool. */
-interface ProxyAgent extends Agent {
+export interface ProxyAgent extends Agent {
   connect(request: ClientRequest, to: ConnectOptions): Promise<Socket>;
 }
 type ConnectOptions = Parameters<HttpsProxyAgent<string>['connect']>[1];
@@ -49,7 +49,7 @@ type ConnectOptions = Parameters<HttpsProxyAgent<string>['connect']>[1];
  * Makes the failures of a proxy CT_PROXY, here, because further up a 403 of the proxy and a 403 of AWS look the same: the packages
  * replay the proxy's answer as if the far end had given it.
  */
-function blameProxy(agent: ProxyAgent, proxy: URL, ca: readonly string[] | undefined): Agent {
+function blameProxy(agent: ProxyAgent, proxy: URL, ca: readonly string[] | undefined): ProxyAgent {
   const connect = agent.connect.bind(agent);
   agent.connect = async (request, to) => {
     const target = `${to.host ?? '?'}:${to.port ?? '?'}`;

@@ -4,12 +4,20 @@ import type { RemoteEndpoint } from '../domain/endpoint.ts';
 import type { Millis } from '../domain/millis.ts';
 import type { Ticket, TicketSource } from '../domain/ticket.ts';
 import type { TunnelEventListener } from '../domain/tunnel-event.ts';
+import type { NetworkSettings } from '../runtime/network.ts';
 import type { World } from '../runtime/world.ts';
 import type { Tunnel } from './tunnel.ts';
 
+export interface TunnelNetwork {
+  agentFor(url: string): Agent | undefined;
+  readonly ca: string[] | undefined;
+  /** A connection that stands, TLS done and nothing said on it yet; where there is none, none is opened ahead of need. */
+  connect?: NetworkSettings['connect'];
+}
+
 export interface TunnelOptions {
   /** Proxies and extra certificates: the same resolver as for the API calls. */
-  readonly network: { agentFor(url: string): Agent | undefined; readonly ca: string[] | undefined };
+  readonly network: TunnelNetwork;
   readonly onEvent: TunnelEventListener;
   /** Largest payload of one wire message, where the protocol has such a thing. */
   readonly maxPayload?: number;

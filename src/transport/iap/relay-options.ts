@@ -1,15 +1,14 @@
 import type { Agent } from 'node:http';
-import type { Socket } from 'node:net';
 import type { Millis } from '../../domain/millis.ts';
-import type { IapRelayTicket } from '../../domain/ticket.ts';
 import type { TunnelEventListener } from '../../domain/tunnel-event.ts';
+import type { NetworkSettings } from '../../runtime/network.ts';
 
 /** How this machine reaches the relay. */
 export interface RelayRoute {
   agentFor(url: string): Agent | undefined;
   readonly ca: string[] | undefined;
-  /** A connection to the host of `url`, TLS done and nothing said on it yet; absent: no connection is opened ahead of need. */
-  connect?(url: string, certificate: IapRelayTicket['clientCertificate'], signal: AbortSignal): Promise<Socket>;
+  /** A connection that stands, TLS done and nothing said on it yet; where there is none, none is opened ahead of need. */
+  connect?: NetworkSettings['connect'];
 }
 
 export interface RelayOptions {

@@ -166,12 +166,7 @@ export class MessagePump {
   #closeTimer: Timer | undefined;
   #answersPings = false;
 
-  constructor(
-    world: World,
-    socket: WebSocket,
-    transport: Socket,
-    options: Pick<ConnectOptions, 'pongDeadline'> = {},
-  ) {
+  constructor(world: World, socket: WebSocket, transport: Socket, options: Pick<ConnectOptions, 'pongDeadline'> = {}) {
     this.#world = world;
     this.#socket = socket;
     this.#pongDeadline = options.pongDeadline ?? PONG_DEADLINE_MS;
