@@ -15,7 +15,8 @@ class ExamplesFirst extends CommandHelp {
 const FIRST_STEPS = [
   '$ cloudtun demo                        the whole story in a minute, without an account',
   '$ cloudtun rds prod --port 13306       a private database on 127.0.0.1:13306',
-  '$ cloudtun forward web-1 -L 8080:80    a port of a private machine',
+  '$ cloudtun sql reports --port 15432    the same on Google Cloud',
+  '$ cloudtun forward web-1 -L 8080:80    a port of a private machine, in either cloud',
   '$ cloudtun targets                     what can be reached',
 ];
 

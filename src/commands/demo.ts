@@ -7,19 +7,20 @@ import { ForwardScreen } from '../cli/forward-screen.ts';
 import { openPlanned } from '../cli/open-planned.ts';
 import { CHAPTERS, type Chapter } from '../cli/present/demo-story.ts';
 import { journalLines } from '../cli/present/journal-lines.ts';
-import { planDatabase } from '../cli/tunnel-plan.ts';
+import { planDatabase, questionOf, type TunnelPlan } from '../cli/tunnel-plan.ts';
 import { type App, composeApp } from '../compose.ts';
-import { NO_CATALOGUE } from '../config/catalogue.ts';
+import { type DatabaseForm, NO_CATALOGUE } from '../config/catalogue.ts';
+import type { LocalEndpoint } from '../domain/endpoint.ts';
 import { CloudtunError } from '../domain/errors.ts';
 import type { ForwardEvent, RunningForward } from '../forward/forward-types.ts';
 import type { Lab } from '../lab/lab.ts';
 import { withLab } from '../lab/lab-environment.ts';
-import { askPractice, PRACTICE_QUERY, PRACTICE_USER } from '../lab/practice-query.ts';
+import { askPractice, PRACTICE_QUERY, PRACTICE_USER, type PracticeAnswer } from '../lab/practice-query.ts';
 import { Lifetime } from '../runtime/lifetime.ts';
 import type { World } from '../runtime/world.ts';
 
-/** What `demo --json` prints. */
-interface DemoJson {
+/** What came through one tunnel. */
+interface TunnelJson {
   readonly local: string;
   readonly columns: readonly string[];
   readonly rows: readonly (readonly string[])[];
@@ -30,42 +31,88 @@ interface DemoJson {
   readonly openSessions: number;
 }
 
+/** What `demo --json` prints: the tunnel on AWS, and the one on Google Cloud. */
+interface DemoJson extends TunnelJson {
+  readonly google: TunnelJson;
+}
+
+/** One cloud's part of the story. */
+interface Part {
+  readonly form: DatabaseForm;
+  readonly name: string;
+  readonly query: Chapter;
+  readonly record: Chapter;
+  ask(local: LocalEndpoint): Promise<PracticeAnswer>;
+  openSessions(lab: Lab): number;
+}
+
+const AWS: Part = {
+  form: 'rds',
+  name: 'prod',
+  query: CHAPTERS.query,
+  record: CHAPTERS.record,
+  ask: (local) => askPractice(local, PRACTICE_QUERY),
+  openSessions: (lab) => lab.status().sessions.length,
+};
+
+const GOOGLE: Part = {
+  form: 'sql',
+  name: 'reports',
+  query: CHAPTERS.googleQuery,
+  record: CHAPTERS.googleRecord,
+  ask: async (local) => (await import('../lab/practice-postgres.ts')).askPostgres(local, PRACTICE_USER, PRACTICE_QUERY),
+  openSessions: (lab) => lab.gcp.relay.openSessions().length,
+};
+
 export default class Demo extends BaseCommand {
   static override summary = 'the whole story in a minute, on an embedded cloud: no account, no network';
   static override examples = ['<%= config.bin %> demo'];
 
   #chapter = 0;
+  /** How much of the journal was shown. */
+  #journalLength = 0;
 
   async run(): Promise<DemoJson> {
     await this.parse(Demo);
     await using lifetime = new Lifetime();
     this.#begin(CHAPTERS.cloud);
     const { lab, world } = await this.#startCloud(lifetime);
-    this.#say('', `${lab.url}, account ${lab.inventory.account}, ${lab.inventory.region}`);
-
+    const { account, region } = lab.inventory;
+    this.#say('', `AWS ${lab.url}, account ${account}, ${region}`);
+    this.#say(`Google Cloud ${lab.gcp.url}, project ${lab.gcp.inventory.projects[0]!.id}`);
     this.#begin(CHAPTERS.tunnel);
-    const app = lifetime.use(await composeApp(world, { cloud: 'aws', said: {}, selection: {} }, {}));
-    const { forward, clientGone } = await this.#openTunnel(app, lifetime);
+    const aws = await this.#tell(AWS, lab, world);
+    this.#begin(CHAPTERS.google);
+    const google = await this.#tell(GOOGLE, lab, world);
+    this.#begin(CHAPTERS.next);
+    return { ...aws, google };
+  }
+
+  /** Opens the tunnel, runs a query through it, closes it, and shows the record. */
+  async #tell(part: Part, lab: Lab, world: World): Promise<TunnelJson> {
+    await using lifetime = new Lifetime();
+    const plan = planDatabase(part.form, part.name, { port: 'auto', reason: 'cloudtun demo' }, NO_CATALOGUE);
+    const app = lifetime.use(await composeApp(world, questionOf(plan), {}));
+    const { forward, clientGone } = await this.#openTunnel(app, plan, part, lifetime);
     const local = forward.local[0]![0]!;
 
-    this.#begin(CHAPTERS.query);
-    const answer = await askPractice(local, PRACTICE_QUERY);
+    this.#begin(part.query);
+    const { columns, rows } = await part.ask(local);
     const { tableLines } = await import('../cli/present/table.ts');
-    this.#say(...PRACTICE_QUERY.split('\n'), '', ...tableLines(answer.columns, answer.rows));
+    this.#say(...PRACTICE_QUERY.split('\n'), '', ...tableLines(columns, rows));
 
-    this.#begin(CHAPTERS.record);
+    this.#begin(part.record);
     await clientGone;
     forward.drain('ended');
     const { closedLine } = await import('../cli/present/tunnel-lines.ts');
     const report = await forward.closed;
-    const openSessions = lab.status().sessions.length;
+    const openSessions = part.openSessions(lab);
     const journal = await readFile(app.journalPath, 'utf8');
-    this.#say(...journalLines(journal), '', closedLine(report), `sessions open in the cloud now: ${openSessions}`);
+    const news = journalLines(journal.slice(this.#journalLength));
+    this.#journalLength = journal.length;
+    this.#say(...news, '', closedLine(report), `sessions open in the cloud now: ${openSessions}`);
     if (openSessions > 0) throw new CloudtunError('CT_INTERNAL', `the demo left ${openSessions} sessions open`);
-
-    this.#begin(CHAPTERS.next);
     const { connections, bytesUp, bytesDown } = report;
-    const { columns, rows } = answer;
     return { local: `${local.host}:${local.port}`, columns, rows, connections, bytesUp, bytesDown, openSessions };
   }
 
@@ -80,16 +127,16 @@ export default class Demo extends BaseCommand {
     return { lab, world: { ...this.world, env, paths: { ...this.world.paths, state: join(directory, 'state') } } };
   }
 
-  /** What `rds prod` does, on any free port; `clientGone` resolves when its first client was served. */
-  async #openTunnel(app: App, lifetime: Lifetime): Promise<{ forward: RunningForward; clientGone: Promise<void> }> {
-    const plan = planDatabase('rds', 'prod', { port: 'auto', reason: 'cloudtun demo' }, NO_CATALOGUE);
+  /** What `rds` and `sql` do, on any free port; `clientGone` resolves when the first client was served. */
+  async #openTunnel(
+    app: App,
+    plan: TunnelPlan,
+    { name }: Part,
+    lifetime: Lifetime,
+  ): Promise<{ forward: RunningForward; clientGone: Promise<void> }> {
     const { user } = PRACTICE_USER;
-    const screen = new ForwardScreen(app.world, this.terminal, {
-      placeOf: () => app.providers[0]!,
-      name: 'prod',
-      user,
-      isJson: false,
-    });
+    const placeOf = () => app.providers[0]!;
+    const screen = new ForwardScreen(app.world, this.terminal, { placeOf, name, user, isJson: false });
     const { promise: clientGone, resolve } = Promise.withResolvers<void>();
     const onEvent = (event: ForwardEvent) => {
       if (!this.jsonEnabled()) screen.onEvent(event);
@@ -97,10 +144,11 @@ export default class Demo extends BaseCommand {
     };
     const planned = { request: plan.request, candidates: app.candidates };
     const forward = lifetime.use(await openPlanned(app, plan, planned, { isProbed: true, onEvent }, this.signal));
-    this.interruption.drainFirst({
+    const ending = this.interruption.drainFirst({
       drain: () => forward.drain('interrupted'),
       cut: () => forward.cut('interrupted'),
     });
+    lifetime.defer(() => ending[Symbol.dispose]());
     // Ends the wait for the client too, when Ctrl-C ends the forward before one came.
     void forward.closed.then(() => resolve());
     await forward.ready;

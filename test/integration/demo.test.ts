@@ -17,7 +17,14 @@ suite('demo', () => {
     assert.match(stdout, /^ready 127\.0\.0\.1:\d+ -> prod \(MySQL 8\.0, aws ap-northeast-1, via bastion-a, expires/m);
     assert.match(stdout, /^id {2}name .*\n48 {2}Ana Kovac +HR +shipped +97\.25$/m);
     assert.match(stdout, /^\d\d:\d\d:\d\d open .*user\/alice target=prod /m);
-    assert.match(stdout, /^closed after .*, 1 connection, .* down, .* up\nsessions open in the cloud now: 0$/m);
+    assert.match(
+      stdout,
+      /^ready 127\.0\.0\.1:\d+ -> \S+:reports \(PostgreSQL 15, gcp acme-practice, via private-sql, expires/m,
+    );
+    assert.equal(stdout.match(/^48 {2}Ana Kovac +HR +shipped +97\.25$/gm)?.length, 2);
+    assert.match(stdout, /^\d\d:\d\d:\d\d open .*alice@example\.com target=\S+:reports /m);
+    const endings = /^closed after .*, 1 connection, .* down, .* up\nsessions open in the cloud now: 0$/gm;
+    assert.equal(stdout.match(endings)?.length, 2);
     assert.deepEqual(
       readdirSync(home).filter((name) => name.startsWith('cloudtun-')),
       [],
@@ -30,5 +37,6 @@ suite('demo', () => {
     assert.equal(code, 0);
     const story = JSON.parse(stdout);
     assert.deepEqual([story.rows.length, story.connections, story.openSessions], [5, 1, 0]);
+    assert.deepEqual([story.google.rows, story.google.connections, story.google.openSessions], [story.rows, 1, 0]);
   });
 });

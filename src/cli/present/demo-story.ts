@@ -8,9 +8,9 @@ export const CHAPTERS = {
   cloud: {
     title: 'A cloud to practise on',
     text: [
-      'An embedded AWS starts inside this process: its APIs, the Session Manager message service, machines',
-      'with an agent, and a MySQL database in a private network. All of it on loopback; nothing leaves',
-      'this machine, and nothing is installed.',
+      'An embedded AWS and an embedded Google Cloud start inside this process: their APIs, the message',
+      'service of Session Manager and the relay of Identity-Aware Proxy, machines, and databases in private',
+      'networks. All of it on loopback; nothing leaves this machine, and nothing is installed.',
     ],
   },
   tunnel: {
@@ -34,13 +34,31 @@ export const CHAPTERS = {
       '',
     ],
   },
+  google: {
+    title: 'The same on Google Cloud',
+    text: [
+      'A Cloud SQL database without a public address. Identity-Aware Proxy lets in whom IAM names, here through',
+      'a destination group that holds the address of the database; each connection is a conversation of its own.',
+      '',
+      '$ cloudtun sql reports',
+    ],
+  },
+  googleQuery: {
+    title: 'And its usual client',
+    text: ['This one speaks PostgreSQL:', ''],
+  },
+  googleRecord: {
+    title: 'And the same record',
+    text: ['One journal for both clouds:', ''],
+  },
   next: {
     title: 'Next',
     text: [
-      'cloudtun lab up                     keeps this practice cloud running',
-      'eval "$(cloudtun lab env)"          points cloudtun, the AWS CLI and the SDKs at it',
+      'cloudtun lab up                     keeps these practice clouds running',
+      'eval "$(cloudtun lab env)"          points cloudtun, the AWS CLI, gcloud and the SDKs at them',
       'cloudtun targets                    what can be reached there, and what cannot, and why',
-      'cloudtun rds prod --port 13306      the same tunnel by hand; with an AWS account: the same command',
+      'cloudtun rds prod --port 13306      the same tunnels by hand; with an account: the same commands',
+      'cloudtun sql reports --port 15432',
     ],
   },
 } as const satisfies Record<string, Chapter>;
