@@ -27,7 +27,11 @@ const PROSE = new Set([
   'opens',
   'events',
   'looks',
+  'sent',
 ]);
+
+/** Names in the certificates of the lab. */
+const NAMES = new Set(['lab authority', 'lab relay']);
 
 /** Commands of oclif's plugins, which are not in our own manifest. */
 const PLUGIN_COMMANDS = ['help', 'autocomplete'];
@@ -67,7 +71,7 @@ function problemWith(mention: string): string | undefined {
   const [first = '', second = ''] = words;
   if (first.startsWith('-'))
     return ['--help', '--version'].includes(first) ? undefined : `no flag ${first} of cloudtun`;
-  if (PLUGIN_COMMANDS.includes(first) || PROSE.has(first)) return undefined;
+  if (PLUGIN_COMMANDS.includes(first) || PROSE.has(first) || NAMES.has(mention)) return undefined;
   const isTopic = Object.keys(manifest.commands).some((id) => id.startsWith(`${first}:`));
   if (isTopic && words.length === 1) return undefined;
   const id = [`${first}:${second}`, first].find((candidate) => manifest.commands[candidate]);

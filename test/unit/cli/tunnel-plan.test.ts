@@ -15,6 +15,7 @@ targets:
   plain:    { rds: orders }
   web:      { gcp: { instance: web-1 } }
   admin:    { host: admin.internal, hostPort: 80, via: bastion }
+  reports:  { sql: reports, project: acme, region: asia-northeast1 }
 `);
 const EMPTY = catalogue('version: 1\n');
 
@@ -74,6 +75,61 @@ suite('rds', () => {
       hints: ['try: cloudtun forward bastion'],
     });
     assert.throws(() => planDatabase('sql', 'web', {}, CATALOGUE), { message: /is no database$/ });
+  });
+});
+
+suite('sql', () => {
+  test('is of Google Cloud, and the catalogue may give the whole name', () => {
+    const plan = planDatabase('sql', 'reports', { via: 'gcp:bastion-g:5432' }, CATALOGUE);
+    assert.deepEqual(plan.request, {
+      kind: 'database',
+      text: 'acme:asia-northeast1:reports',
+      via: 'bastion-g:5432',
+    });
+    assert.equal(plan.cloud, 'gcp');
+    assert.deepEqual(plan.settings.selection.project, 'acme');
+    assert.equal(planDatabase('sql', 'gcp:reports', {}, EMPTY).request.text, 'reports');
+  });
+
+  test('its port is the same with and without a catalogue, and another one than on AWS', () => {
+    const at = (plan: TunnelPlan, id: 'aws' | 'gcp', scope: string) => {
+      const port = plan.rules[0]?.port;
+      return typeof port === 'function' ? port({ id, scope }) : port;
+    };
+    const port = at(planDatabase('sql', 'reports', {}, EMPTY), 'gcp', 'acme');
+    assert.equal(at(planDatabase('sql', 'reports', {}, CATALOGUE), 'gcp', 'elsewhere'), port);
+    assert.notEqual(at(planDatabase('rds', 'reports', {}, EMPTY), 'aws', 'acme'), port);
+    // Never changes from one version of cloudtun to the next.
+    assert.equal(port, 27_053);
+  });
+
+  test('what is of the other cloud is refused, with the command for it', () => {
+    assert.throws(() => planDatabase('sql', 'prod', {}, CATALOGUE), { hints: ['try: cloudtun rds prod'] });
+    assert.throws(() => planDatabase('rds', 'reports', {}, CATALOGUE), { hints: ['try: cloudtun sql reports'] });
+    assert.throws(() => planDatabase('sql', 'aws:prod', {}, EMPTY), { code: 'CT_USAGE', message: /in aws/ });
+    assert.throws(() => planDatabase('rds', 'prod', { via: 'gcp:web' }, EMPTY), { message: /in gcp/ });
+    assert.throws(() => planDatabase('rds', 'prod', { via: 'web' }, CATALOGUE), { message: /in gcp/ });
+  });
+});
+
+suite('forward to a target that names its port', () => {
+  const target = 'db.internal:5432@asia-northeast1/default/private-sql';
+  const far = [{ port: 5_432 }];
+
+  test('needs no rule: a stable port, or the one of --port', () => {
+    const plan = planForward(target, [], {}, EMPTY, 5_432);
+    assert.deepEqual([plan.request.text, plan.request.kind === 'machine' && plan.request.to], [target, far]);
+    assert.ok(portOf(plan) >= 20_000);
+    assert.equal(portOf(planForward(`gcp:${target}`, [], { port: '15432' }, EMPTY, 5_432)), 15_432);
+    assert.equal(planForward(`gcp:${target}`, [], {}, EMPTY, 5_432).cloud, 'gcp');
+  });
+
+  test('a rule may say the local port, and repeat the far one', () => {
+    const local = planForward(target, [{ port: 8_080, to: { port: 8_080 } }], {}, EMPTY, 5_432);
+    assert.deepEqual([local.rules[0]?.port, local.request.kind === 'machine' && local.request.to], [8_080, far]);
+    const both = planForward(target, [{ port: 8_080, to: { port: 5_432 } }], {}, EMPTY, 5_432);
+    assert.deepEqual(both.request.kind === 'machine' && both.request.to, far);
+    assert.throws(() => planForward(target, [{ port: 1, to: { port: 80 } }], {}, EMPTY, 5_432), { code: 'CT_USAGE' });
   });
 });
 

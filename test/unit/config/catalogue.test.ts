@@ -3,9 +3,10 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
+import { completeTargets } from '../../../src/config/catalogue.ts';
 import { loadCatalogue } from '../../../src/config/load.ts';
 import { parseCatalogue } from '../../../src/config/parse.ts';
-import { tunnelSettings } from '../../../src/config/tunnel-settings.ts';
+import { placeIn, tunnelSettings } from '../../../src/config/tunnel-settings.ts';
 import { CloudtunError } from '../../../src/domain/errors.ts';
 import { silentLog } from '../../../src/runtime/log.ts';
 
@@ -107,6 +108,32 @@ suite('a catalogue file', () => {
       text: 'version: 1\ntargets:\n  odd: { host: a.internal, hostPort: 80 }\n',
       message: 'cloudtun.yaml:3:3: target "odd" has a host but no via: name the machine that can reach it',
     },
+    {
+      name: 'unknown key of a machine on Google Cloud',
+      text: 'version: 1\ntargets:\n  b: { gcp: { instance: web-1, zne: x } }\n',
+      message: 'cloudtun.yaml:3:32: unknown key "zne" in targets.b.gcp',
+      hint: 'did you mean: zone',
+    },
+    {
+      name: 'a place of the other cloud',
+      text: 'version: 1\ntargets:\n  odd: { rds: a, project: acme }\n',
+      message: 'cloudtun.yaml:3:3: target "odd" has a project, which rds does not know',
+    },
+    {
+      name: 'a profile of Cloud SQL',
+      text: 'version: 1\ntargets:\n  odd: { sql: a, profile: prod }\n',
+      message: 'cloudtun.yaml:3:3: target "odd" has a profile, which sql does not know',
+    },
+    {
+      name: 'half a name of Cloud SQL',
+      text: 'version: 1\ntargets:\n  odd: { sql: a, region: asia-northeast1 }\n',
+      message: 'cloudtun.yaml:3:3: target "odd" has a region but no project: name both, or neither',
+    },
+    {
+      name: 'two databases at once',
+      text: 'version: 1\ntargets:\n  odd: { rds: a, sql: b }\n',
+      message: 'cloudtun.yaml:3:3: target "odd" has rds and sql; a target is one of them',
+    },
   ];
   for (const { name, text, message, hint } of refused) {
     test(`is refused: ${name}`, () => {
@@ -126,6 +153,50 @@ suite('a catalogue file', () => {
     assert.deepEqual([...parsed.entries.keys()], ['bastion', 'prod', 'web', 'admin']);
     assert.deepEqual(parsed.unused, ['groups', 'policy']);
     assert.deepEqual(parsed.entries.get('prod')?.place, { file: 'cloudtun.yaml', line: 6, column: 3 });
+  });
+});
+
+suite('targets of two clouds', () => {
+  const complete = (text: string) => completeTargets(parseCatalogue(`version: 1\ntargets:\n${text}`, 'c.yaml').entries);
+
+  test('each knows its cloud and its place, also by its via', () => {
+    const targets = complete(`  web: { gcp: { instance: "gcp:web-1", project: acme, zone: asia-northeast1-a } }
+  admin: { host: admin.internal, hostPort: 80, via: web }
+  other: { host: admin.internal, hostPort: 80, via: "gcp:bastion" }
+  plain: { host: admin.internal, hostPort: 80, via: bastion }
+  reports: { sql: reports, project: acme, via: "@asia-northeast1/default/private-sql" }
+`);
+    const shown = [...targets.values()].map(({ name, kind, cloud, project, zone }) => [
+      name,
+      kind,
+      cloud,
+      project,
+      zone,
+    ]);
+    assert.deepEqual(shown, [
+      ['web', 'machine', 'gcp', 'acme', 'asia-northeast1-a'],
+      ['admin', 'host', 'gcp', 'acme', 'asia-northeast1-a'],
+      ['other', 'host', 'gcp', undefined, undefined],
+      ['plain', 'host', undefined, undefined, undefined],
+      ['reports', 'database', 'gcp', 'acme', undefined],
+    ]);
+    const web = targets.get('web');
+    assert.equal(web?.kind === 'machine' && web.instance, 'web-1');
+    const other = targets.get('other');
+    assert.equal(other?.kind === 'host' && other.via, 'bastion');
+  });
+
+  test('a database and its via in different clouds are an error with its place', () => {
+    assert.throws(() => complete('  web: { gcp: { instance: web-1 } }\n  prod: { rds: orders, via: web }\n'), {
+      code: 'CT_CONFIG',
+      message: 'c.yaml:4:3: target "prod" is in aws, its via in gcp',
+    });
+  });
+
+  test('a cloud gets the part of the selection that it understands', () => {
+    const selection = { profile: 'prod', region: 'eu-west-1', project: 'acme', zone: 'europe-west4-a' };
+    assert.deepEqual(placeIn('aws', selection), { profile: 'prod', region: 'eu-west-1' });
+    assert.deepEqual(placeIn('gcp', selection), { project: 'acme', zone: 'europe-west4-a' });
   });
 });
 
