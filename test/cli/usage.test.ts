@@ -124,3 +124,17 @@ suite('configuration errors', () => {
     assert.match(deeper.stderr, /^error CT_CONFIG: \/.*\/work\/cloudtun\.yaml:3:11: /);
   });
 });
+
+test('with nothing set up for any cloud, an error says how to begin with each', async (t) => {
+  const home = await temporaryDirectory(t);
+  const { code, stderr } = await runCli(['forward', 'web-1', ':80'], { home });
+  assert.equal(code, 2);
+  assert.match(
+    stderr,
+    /^error CT_NO_REGION: .*\n[\s\S]* {2}AWS: .*\n {2}Google Cloud: .*\n {2}to try it without an account: cloudtun demo\n$/,
+  );
+  // Who has set up one of them is told about that one alone.
+  const env = { AWS_PROFILE: 'default' };
+  const { stderr: ofOne } = await runCli(['forward', 'web-1', ':80'], { home, env });
+  assert.doesNotMatch(ofOne, /Google/);
+});
