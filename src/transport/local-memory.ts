@@ -10,10 +10,10 @@ export interface LentBytes {
 /** What the connections of a process keep in memory; how much that may be, their congestion says. */
 export class LocalMemory {
   readonly #slabs = new SlabPool();
-  readonly #keeper: Pick<HeapKeeper, 'busy'> | undefined;
+  readonly #keeper: Pick<HeapKeeper, 'busy' | 'connected'> | undefined;
 
   /** @param keeper absent: garbage is left to V8 alone */
-  constructor(keeper?: Pick<HeapKeeper, 'busy'>) {
+  constructor(keeper?: Pick<HeapKeeper, 'busy' | 'connected'>) {
     this.#keeper = keeper;
   }
 
@@ -26,8 +26,13 @@ export class LocalMemory {
     this.#slabs.release(lent.slab);
   }
 
-  /** Bytes move. */
-  busy(): void {
-    this.#keeper?.busy();
+  /** A connection begins. */
+  connected(): void {
+    this.#keeper?.connected();
+  }
+
+  /** So many bytes move. */
+  busy(byteCount: number): void {
+    this.#keeper?.busy(byteCount);
   }
 }

@@ -81,6 +81,7 @@ export class Splice {
     this.closed = new Promise((resolve) => {
       this.#settle = resolve;
     });
+    memory.connected();
     this.#leaveCongestion = stream.congestion?.join(this.#congestionListener);
     this.#wireLocal();
     this.#wireStream();
@@ -167,7 +168,7 @@ export class Splice {
     if (!this.#takesLocalData) return;
     this.#lastActivity = this.#world.clock.now();
     this.#bytesUp += chunk.length;
-    this.#memory.busy();
+    this.#memory.busy(chunk.length);
     this.#pendingWrites += 1;
     const hasRoom = this.#stream.write(chunk, () => this.#onTaken(chunk.length, lent));
     this.#stream.congestion?.waiting(chunk.length);
@@ -179,7 +180,7 @@ export class Splice {
   #onStreamData(chunk: Buffer): void {
     this.#lastActivity = this.#world.clock.now();
     this.#bytesDown += chunk.length;
-    this.#memory.busy();
+    this.#memory.busy(chunk.length);
     if (this.#local.destroyed || this.#local.writableEnded) return;
     const { congestion } = this.#stream;
     congestion?.hold(chunk.length);

@@ -5,14 +5,13 @@
 import type { Agent, IncomingHttpHeaders } from 'node:http';
 import type { Socket } from 'node:net';
 import WebSocket, { type ClientOptions } from 'ws';
-import { ByteCarver } from '../../domain/byte-carver.ts';
 import { CloudtunError, systemCode } from '../../domain/errors.ts';
 import type { Millis } from '../../domain/millis.ts';
 import type { Timer } from '../../runtime/clock.ts';
-import { readInto } from '../../runtime/socket-reading.ts';
 import type { World } from '../../runtime/world.ts';
 import { connectFailure, protocolRefused, upgradeRefused } from './connect-errors.ts';
 import { FrameBatch } from './frame-batch.ts';
+import { gatherReads } from './gathered-reading.ts';
 
 /** Below common middlebox limits (spec section 5.6). */
 export const KEEP_ALIVE_INTERVAL_MS = 25_000;
@@ -171,8 +170,7 @@ export class MessagePump {
     this.#socket = socket;
     this.#pongDeadline = options.pongDeadline ?? PONG_DEADLINE_MS;
     transport.setNoDelay(true);
-    const memory = new ByteCarver();
-    readInto(transport, (bytes) => transport.push(memory.copy(bytes)));
+    gatherReads(transport, (call) => world.clock.soon(call));
     this.#batch = new FrameBatch(transport, world.random);
     transport.on('drain', () => this.#onDrain());
     // From the first moment: an error that nobody listens to ends the process.

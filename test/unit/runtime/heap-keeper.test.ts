@@ -3,77 +3,89 @@ import { test } from 'node:test';
 import { type Heap, HeapKeeper } from '../../../src/runtime/heap-keeper.ts';
 import { ManualClock } from '../../support/manual-world.ts';
 
-/** A heap of which a collection leaves `live`. */
-function heap(live = 20_000_000): Heap & { used: number; collections: number } {
+/** A heap of which a whole collection leaves `live`. */
+function heap(live = 20_000_000): Heap & { used: number; collections: string[] } {
   return {
     used: live,
-    collections: 0,
+    collections: [],
     usedBytes() {
       return this.used;
     },
-    collect() {
-      this.used = live;
-      this.collections += 1;
+    collect(type) {
+      if (type === 'major') this.used = live;
+      this.collections.push(type);
     },
   };
 }
 
-test('garbage of a busy tunnel is collected when it is worth it, and only then', () => {
+function kept(target: Heap) {
   const clock = new ManualClock();
-  const target = heap();
   const keeper = new HeapKeeper(clock, target);
-  keeper.busy();
-  clock.tick(50);
+  return {
+    clock,
+    keeper,
+    /** Some bytes move, and then it is looked. */
+    turn: (connections = 0) => {
+      for (let index = 0; index < connections; index++) keeper.connected();
+      keeper.busy(1_000);
+      clock.tick(50);
+    },
+  };
+}
+
+test('what many connections leave behind is collected when it is worth it, and only then', () => {
+  const target = heap();
+  const { turn } = kept(target);
+  turn();
   target.used += 11_000_000;
-  keeper.busy();
-  clock.tick(50);
-  assert.equal(target.collections, 0);
+  turn(200);
+  assert.deepEqual(target.collections, []);
   target.used += 2_000_000;
-  keeper.busy();
-  clock.tick(50);
-  assert.equal(target.collections, 1);
-  keeper.busy();
-  clock.tick(50);
-  assert.equal(target.collections, 1, 'from the new floor on');
+  turn();
+  assert.deepEqual(target.collections, ['major']);
+  target.used += 20_000_000;
+  turn(99);
+  assert.equal(target.collections.length, 1, 'few connections since then');
+  turn(1);
+  assert.equal(target.collections.length, 2);
 });
 
 test('what lives on is not taken for garbage again and again', () => {
-  const clock = new ManualClock();
-  const target = { ...heap(), collect: () => {} };
-  let collections = 0;
-  const keeper = new HeapKeeper(clock, { usedBytes: () => target.used, collect: () => (collections += 1) });
-  keeper.busy();
-  clock.tick(50);
-  target.used = 60_000_000;
-  for (let turn = 0; turn < 10; turn++) {
-    keeper.busy();
-    clock.tick(50);
-  }
-  assert.equal(collections, 1);
+  let used = 20_000_000;
+  const collections: string[] = [];
+  const { turn } = kept({ usedBytes: () => used, collect: (type) => collections.push(type) });
+  turn();
+  used = 60_000_000;
+  for (let index = 0; index < 10; index++) turn(100);
+  assert.deepEqual(collections, ['major']);
+});
+
+test('a bulk transfer costs a minor collection every 8 MB', () => {
+  const target = heap();
+  const { keeper } = kept(target);
+  for (let moved = 0; moved < 80_000_000; moved += 100_000) keeper.busy(100_000);
+  assert.deepEqual(
+    target.collections,
+    Array.from({ length: 10 }, () => 'minor'),
+  );
 });
 
 test('an idle tunnel has no timer', () => {
-  const clock = new ManualClock();
-  const keeper = new HeapKeeper(clock, heap());
+  const { clock, keeper } = kept(heap());
   assert.equal(clock.pending, 0);
-  keeper.busy();
-  keeper.busy();
+  keeper.busy(1);
+  keeper.busy(1);
   assert.equal(clock.pending, 1);
   clock.tick(50);
   clock.tick(50);
   assert.equal(clock.pending, 0);
 });
 
-test('the real heap is measured and collected', () => {
-  const clock = new ManualClock();
-  const keeper = new HeapKeeper(clock);
-  keeper.busy();
-  clock.tick(50);
-  const kept: Buffer[] = [];
-  for (let index = 0; index < 20; index++) kept.push(Buffer.alloc(1_000_000));
+test('the real heap is collected', () => {
+  const keeper = new HeapKeeper(new ManualClock());
+  const buffers = Array.from({ length: 20 }, () => Buffer.alloc(1_000_000));
   const before = process.memoryUsage().arrayBuffers;
-  kept.length = 0;
-  keeper.busy();
-  clock.tick(50);
+  buffers.length = 0;
+  keeper.busy(8_000_000);
   assert.ok(process.memoryUsage().arrayBuffers <= before - 18_000_000, 'the buffers are gone');
 });
