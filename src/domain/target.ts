@@ -67,8 +67,10 @@ export type NodeTarget = MachineTarget | HostTarget;
 export interface DatabaseTarget {
   readonly kind: 'database';
   readonly provider: ProviderId;
-  /** The cloud's identifier, such as the DB instance identifier. */
+  /** The cloud's identifier: the DB instance identifier, `project:region:name` of Cloud SQL. */
   readonly id: string;
+  /** What people call it, where that is shorter. */
+  readonly name?: string;
   readonly flavour: 'instance' | 'cluster' | 'proxy';
   /** Which endpoint of a cluster was chosen. */
   readonly role?: 'writer' | 'reader';
@@ -93,7 +95,7 @@ export type Target = NodeTarget | DatabaseTarget;
 
 /** `bastion-a`, `i-0abc`, `orders-prod`: what a person would call it. */
 export function targetLabel(target: Target): string {
-  return target.kind === 'database' ? target.id : (target.name ?? target.id);
+  return target.name ?? target.id;
 }
 
 /** A way to a target: to which node the tunnel goes, to which endpoint as that node sees it, and why this way. */

@@ -1,4 +1,4 @@
-import type { DatabaseTarget, NodeTarget, PlaceKey, ProviderId, Route, Target } from '../domain/target.ts';
+import type { DatabaseTarget, MachineTarget, NodeTarget, PlaceKey, ProviderId, Route, Target } from '../domain/target.ts';
 import type { TicketSource } from '../domain/ticket.ts';
 import type { NetworkSettings } from '../runtime/network.ts';
 import type { World } from '../runtime/world.ts';
@@ -103,6 +103,39 @@ export interface Gatekeeper {
   endSession(sessionId: string, signal: AbortSignal): Promise<void>;
 }
 
+/** A login that a machine accepts now: as whom, how it got there, and until when. */
+export interface SshLogin {
+  readonly user: string;
+  /** For people: `EC2 Instance Connect`, `OS Login`, `instance metadata`. */
+  readonly by: string;
+  /** When the machine stops accepting the key; wall time in ms. */
+  readonly expiresAt: number;
+}
+
+/** Host keys that the cloud itself vouches for, as lines of a public key file: `ssh-ed25519 AAAA…`. */
+export interface PublishedHostKeys {
+  readonly keys: readonly string[];
+  /** For people: `guest attributes`. */
+  readonly source: string;
+}
+
+/** Short-lived SSH logins by the cloud's own means. No key of a person is needed or touched. */
+export interface Logins {
+  /** The user name to log in as when none is given, and why: `ec2-user`, `the image is Amazon Linux`. */
+  guessUser(machine: MachineTarget, signal: AbortSignal): Promise<{ readonly user: string; readonly reason: string }>;
+  /**
+   * Makes the machine accept a key for a short time.
+   *
+   * @param publicKey one line, `ssh-ed25519 AAAA… comment`
+   * @throws CT_DENIED naming the action; CT_TARGET_STOPPED …
+   */
+  admitKey(machine: MachineTarget, user: string, publicKey: string, signal: AbortSignal): Promise<SshLogin>;
+  /** Takes the key back where the cloud keeps it until it expires; resolves also when it is gone. */
+  withdrawKey?(machine: MachineTarget, publicKey: string, signal: AbortSignal): Promise<void>;
+  /** Undefined where the cloud publishes none for this machine: trust on first use then. */
+  hostKeys(machine: MachineTarget, signal: AbortSignal): Promise<PublishedHostKeys | undefined>;
+}
+
 /** A person signing in with a browser on any device. */
 export interface SignIn {
   /** What to show: open `url`, check that it shows `userCode`. */
@@ -138,6 +171,8 @@ export interface Provider extends AsyncDisposable {
   readonly hasSessionDocuments?: boolean;
   /** What to do to be signed in, where `signIn` is absent: one line each. */
   readonly signInAdvice?: readonly string[];
+  /** Absent where this cloud has no way to let a key in. */
+  readonly logins?: Logins;
   signIn?(show: (signIn: SignIn) => void, signal: AbortSignal): Promise<LoginReport>;
 }
 

@@ -72,6 +72,7 @@ export function databaseOf(instance: SqlInstance, askedIn: string): Database {
     kind: 'database',
     provider: 'gcp',
     id: instance.connectionName ?? `${project}:${region}:${name}`,
+    name,
     flavour: 'instance',
     engine,
     engineLabel: label,
