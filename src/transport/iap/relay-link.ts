@@ -11,9 +11,18 @@ import { Secret } from '../../domain/secret.ts';
 import type { SlabPool } from '../../domain/slab-pool.ts';
 import type { IapRelayTicket, TicketSource } from '../../domain/ticket.ts';
 import type { Timer } from '../../runtime/clock.ts';
+import { unlessAborted } from '../../runtime/deadline.ts';
 import type { World } from '../../runtime/world.ts';
 import { MessagePump, type PumpEnd } from '../ws/message-pump.ts';
-import { ALLOWANCE, judgeClose, type LinkEnd, type LinkPhase, silent, type Verdict } from './core/close-codes.ts';
+import {
+  ALLOWANCE,
+  judgeClose,
+  type LinkEnd,
+  type LinkPhase,
+  silent,
+  type Trouble,
+  type Verdict,
+} from './core/close-codes.ts';
 import type { MemoryBudget } from './core/memory-budget.ts';
 import { RECONNECT_LIMIT_MS, reconnectDelay } from './core/reconnect-delay.ts';
 import { RelaySession, type RelayStep } from './core/relay-session.ts';
@@ -33,8 +42,10 @@ const STEADY_MS = 10_000;
 export interface RelayLinkHandler {
   /** Payload in order; together `byteCount` bytes. The memory may be kept. */
   deliver(pieces: readonly Buffer[], byteCount: number): void;
-  /** The websocket carries the session (again), or bytes were sent or confirmed: more may be written, less is unconfirmed. */
+  /** Bytes were sent or confirmed: more may be written, less is unconfirmed. */
   progressed(): void;
+  /** Another websocket carries the session on. */
+  resumed(): void;
   /** The far connection has ended, or the session has with an error. At most once, not after `close`. */
   over(error: CloudtunError | undefined): void;
 }
@@ -111,7 +122,8 @@ export class RelayLink {
         if (verdict === undefined) break;
         if (verdict.do === 'end' || verdict.do === 'fail' || !this.#mayFollow(verdict.do, 'connect'))
           throw errorOf(verdict);
-        if (verdict.do !== 'renew') await world.clock.sleep(reconnectDelay(tries, world.random.fraction()), either);
+        const delay = verdict.do === 'renew' ? 0 : reconnectDelay(tries, world.random.fraction());
+        if (delay > 0) await world.clock.sleep(delay, either);
         ticket =
           verdict.do === 'renew' ? ((await source.renew(ticket, either)) ?? ticket) : await source.issue(to, either);
       }
@@ -172,43 +184,53 @@ export class RelayLink {
 
   /** One websocket until it carries the session. @throws the reason of `signal` */
   async #tryOnce(ticket: IapRelayTicket, request: RelayRequest, signal: AbortSignal): Promise<Verdict | undefined> {
-    const { world, options, spares } = this.#parts;
     this.#ticket = ticket;
-    const { promise, resolve } = Promise.withResolvers<Verdict | undefined>();
+    const { promise, resolve: settle } = Promise.withResolvers<Verdict | undefined>();
+    const { phase } = request;
     const name = farEndName(ticket);
-    const attempt: Attempt = {
-      phase: request.phase,
-      name,
-      pump: undefined,
-      longClose: undefined,
-      openedAt: 0,
-      settle: resolve,
-    };
+    const attempt: Attempt = { phase, name, pump: undefined, longClose: undefined, openedAt: 0, settle };
     this.#attempt = attempt;
-    this.session.begin(request.phase);
-    const spare = spares.take(ticket);
-    let opened = await openRelaySocket(world, ticket, request, options.route, spare, signal);
-    // A connection that stood idle may be dead without anybody's knowledge.
-    if (spare !== undefined && !(opened instanceof MessagePump) && opened.error.code === 'CT_NETWORK') {
-      opened = await openRelaySocket(world, ticket, request, options.route, undefined, signal);
-    }
-    if (!(opened instanceof MessagePump)) return opened;
-    this.#adopt(attempt, opened);
-    const onAbort = () => opened.terminate();
-    signal.addEventListener('abort', onAbort, { once: true });
-    const limit = world.clock.after(FIRST_FRAME_LIMIT_MS, () => {
-      resolve({ do: request.phase === 'connect' ? 'fail' : 'again', error: silent(name, FIRST_FRAME_LIMIT_MS) });
-    });
+    this.session.begin(phase);
     try {
-      signal.throwIfAborted();
-      const verdict = await promise;
-      signal.throwIfAborted();
-      if (verdict === undefined) spares.prepare(ticket);
+      const opened = await this.#openSocket(ticket, request, signal);
+      if (!(opened instanceof MessagePump)) return opened;
+      this.#adopt(attempt, opened);
+      return await this.#firstFrame(attempt, promise, signal);
+    } finally {
+      if (attempt.phase === 'open') this.#parts.spares.prepare(ticket);
       else this.#discard(attempt);
+    }
+  }
+
+  async #openSocket(
+    ticket: IapRelayTicket,
+    request: RelayRequest,
+    signal: AbortSignal,
+  ): Promise<MessagePump | Trouble> {
+    const { world, options, spares } = this.#parts;
+    const spare = spares.take(ticket);
+    const opened = await openRelaySocket(world, ticket, request, options.route, spare, signal);
+    // A connection that stood idle may be dead without anybody's knowledge.
+    if (spare === undefined || opened instanceof MessagePump || opened.error.code !== 'CT_NETWORK') return opened;
+    return await openRelaySocket(world, ticket, request, options.route, undefined, signal);
+  }
+
+  async #firstFrame(
+    attempt: Attempt,
+    settled: Promise<Verdict | undefined>,
+    signal: AbortSignal,
+  ): Promise<Verdict | undefined> {
+    const late = () => {
+      const error = silent(attempt.name, FIRST_FRAME_LIMIT_MS);
+      attempt.settle({ do: attempt.phase === 'connect' ? 'fail' : 'again', error });
+    };
+    const limit = this.#parts.world.clock.after(FIRST_FRAME_LIMIT_MS, late);
+    try {
+      const verdict = await unlessAborted(settled, signal);
+      signal.throwIfAborted();
       return verdict;
     } finally {
       limit.cancel();
-      signal.removeEventListener('abort', onAbort);
     }
   }
 
@@ -345,6 +367,7 @@ export class RelayLink {
           break;
         case 'resumed':
           this.#carries(attempt, now);
+          this.#handler.resumed();
           break;
         case 'remember':
           attempt.longClose = step;

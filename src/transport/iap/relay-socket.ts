@@ -1,7 +1,7 @@
 /** One websocket to the relay (docs/protocol/iap.md, "Reaching the service"): address, headers, and what a refusal means. */
 import type { Socket } from 'node:net';
 import { ERROR_CATALOGUE } from '../../domain/error-catalogue.ts';
-import { asCloudtunError } from '../../domain/errors.ts';
+import { asCloudtunError, type CloudtunError, systemCode } from '../../domain/errors.ts';
 import type { Secret } from '../../domain/secret.ts';
 import type { IapRelayTicket } from '../../domain/ticket.ts';
 import type { World } from '../../runtime/world.ts';
@@ -96,9 +96,16 @@ export async function openRelaySocket(
     signal.throwIfAborted();
     if (verdict !== undefined) return verdict;
     const error = asCloudtunError(thrown);
-    // Whoever asks for a session is told at once; whoever has one comes back when the network does.
-    const { kind } = ERROR_CATALOGUE[error.code];
-    const mayPass = kind === 'network' || kind === 'timeout';
-    return { do: request.phase === 'reconnect' && mayPass ? 'again' : 'fail', error };
+    return { do: mayPass(error, request.phase) ? 'again' : 'fail', error };
   }
+}
+
+/**
+ * Whoever has a session comes back when the network does. Whoever asks for one is told at once, unless the connection broke after it
+ * stood, which may be an accident.
+ */
+function mayPass(error: CloudtunError, phase: RelayRequest['phase']): boolean {
+  const { kind } = ERROR_CATALOGUE[error.code];
+  if (phase === 'reconnect') return kind === 'network' || kind === 'timeout';
+  return error.code === 'CT_NETWORK' && ['ECONNRESET', 'EPIPE'].includes(systemCode(error.cause) ?? '');
 }

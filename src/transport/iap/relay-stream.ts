@@ -42,6 +42,7 @@ export class RelayStream extends Duplex implements TunnelStream {
   #isOver = false;
   #received = 0;
   #held = 0;
+  #isHolding = false;
   #pending: PendingWrite | undefined;
   #uploadOver: (() => void) | undefined;
   #timer: Timer | undefined;
@@ -54,6 +55,7 @@ export class RelayStream extends Duplex implements TunnelStream {
     this.#link = new RelayLink(parts, {
       deliver: (pieces, byteCount) => this.#deliver(pieces, byteCount),
       progressed: () => this.#onProgress(),
+      resumed: () => this.#halfClose.heard(this.#now()),
       over: (error) => this.#onOver(error),
     });
   }
@@ -163,8 +165,6 @@ export class RelayStream extends Duplex implements TunnelStream {
     this.#link.consumed(this.#received - held);
     this.#judgeHolding();
   }
-
-  #isHolding = false;
 
   #judgeHolding(): void {
     const { downloads } = this.#parts;
