@@ -10,7 +10,7 @@ import { runCommand, unlessInstalled } from '../support/commands.ts';
 import { until } from '../support/until.ts';
 
 const READY =
-  /^ready 127\.0\.0\.1:(\d+) -> acme-practice:asia-northeast1:reports \(PostgreSQL 15, gcp acme-practice, via private-sql, expires \d\d:\d\d\)$/m;
+  /^ready 127\.0\.0\.1:(\d+) -> reports \(PostgreSQL 15, gcp acme-practice, via private-sql, expires \d\d:\d\d\)$/m;
 const QUERY = 'SELECT count(*) AS n FROM orders';
 
 const recordsOf = (path: string): Record<string, unknown>[] =>

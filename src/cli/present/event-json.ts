@@ -78,7 +78,7 @@ function readyJson(event: ReadyEvent, place: Place, at: string): EventJson {
       provider: target.provider,
       kind: target.kind,
       id: target.id,
-      ...(target.kind !== 'database' && target.name !== undefined && { name: target.name }),
+      ...(target.name !== undefined && { name: target.name }),
       ...(target.kind === 'database' && { engine: target.engine, engineLabel: target.engineLabel }),
     },
     to: { ...(to.host !== undefined && { host: to.host }), port: to.port },

@@ -57,6 +57,7 @@ describe('finding', () => {
         kind: 'database',
         provider: 'gcp',
         id: 'acme:europe-west4:reports',
+        name: 'reports',
         flavour: 'instance',
         engine: 'postgres',
         engineLabel: 'PostgreSQL 15',
