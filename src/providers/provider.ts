@@ -1,4 +1,12 @@
-import type { DatabaseTarget, MachineTarget, NodeTarget, PlaceKey, ProviderId, Route, Target } from '../domain/target.ts';
+import type {
+  DatabaseTarget,
+  MachineTarget,
+  NodeTarget,
+  PlaceKey,
+  ProviderId,
+  Route,
+  Target,
+} from '../domain/target.ts';
 import type { TicketSource } from '../domain/ticket.ts';
 import type { NetworkSettings } from '../runtime/network.ts';
 import type { World } from '../runtime/world.ts';
