@@ -55,6 +55,11 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
     why: 'Session Manager carries smux over a websocket; it does not know clouds',
   },
   {
+    folder: 'transport/iap',
+    may: ['transport/iap/core/**', 'transport/ws/**', 'transport/tunnel.ts', ...GROUND],
+    why: 'the relay of Identity-Aware Proxy has a websocket for each stream and no multiplexing; it does not know clouds',
+  },
+  {
     folder: 'transport',
     may: ['transport/**', ...GROUND],
     why: '`dialers` sees every protocol; listener, splice and tunnel are what services use',

@@ -1,65 +1,26 @@
 /**
- * Drives one session over websockets that come and go (docs/protocol/iap.md, "Coming back"): opens, sends, acknowledges, resumes. Knows no
+ * Drives one session over websockets that come and go (docs/protocol/iap.md, "Reconnect"): opens, sends, acknowledges, resumes. Knows no
  * stream; RelayStream stands on it. Every event of a websocket is tied to the attempt that opened it, so what an old one still says is
  * not heard.
  */
 import { createHash } from 'node:crypto';
-import type { RemoteEndpoint } from '../../domain/endpoint.ts';
 import { asCloudtunError, CloudtunError } from '../../domain/errors.ts';
 import type { Millis } from '../../domain/millis.ts';
 import { Secret } from '../../domain/secret.ts';
-import type { SlabPool } from '../../domain/slab-pool.ts';
-import type { IapRelayTicket, TicketSource } from '../../domain/ticket.ts';
-import type { Timer } from '../../runtime/clock.ts';
+import type { IapRelayTicket } from '../../domain/ticket.ts';
 import { unlessAborted } from '../../runtime/deadline.ts';
-import type { World } from '../../runtime/world.ts';
 import { MessagePump, type PumpEnd } from '../ws/message-pump.ts';
-import {
-  ALLOWANCE,
-  judgeClose,
-  type LinkEnd,
-  type LinkPhase,
-  silent,
-  type Trouble,
-  type Verdict,
-} from './core/close-codes.ts';
-import type { MemoryBudget } from './core/memory-budget.ts';
-import { RECONNECT_LIMIT_MS, reconnectDelay } from './core/reconnect-delay.ts';
+import { judgeClose, type LinkEnd, type LinkPhase, silent, type Verdict } from './core/close-codes.ts';
+import { type NextTry, Perseverance } from './core/perseverance.ts';
 import { RelaySession, type RelayStep } from './core/relay-session.ts';
-import type { RelayOptions } from './relay-options.ts';
+import { DueTimer } from './due-timer.ts';
+import type { RelayLinkHandler, RelayLinkParts } from './relay-link-parts.ts';
 import { farEndName, openRelaySocket, type RelayRequest } from './relay-socket.ts';
-import type { SpareConnections } from './spare-connections.ts';
 
 /** From the upgrade to tag 1 or 2; the service may still be waiting for the far side's TCP. */
 export const FIRST_FRAME_LIMIT_MS = 60_000;
 /** Frames made in one go before the event loop gets its turn: 1 MiB. */
 const SEND_BURST = 64;
-/** Timers may fire a fraction of a millisecond early, and would then be armed again for nothing. */
-const TIMER_SLACK_MS = 1;
-/** A websocket that carried nothing but stood this long has not failed like the one before. */
-const STEADY_MS = 10_000;
-
-export interface RelayLinkHandler {
-  /** Payload in order; together `byteCount` bytes. The memory may be kept. */
-  deliver(pieces: readonly Buffer[], byteCount: number): void;
-  /** Bytes were sent or confirmed: more may be written, less is unconfirmed. */
-  progressed(): void;
-  /** Another websocket carries the session on. */
-  resumed(): void;
-  /** The far connection has ended, or the session has with an error. At most once, not after `close`. */
-  over(error: CloudtunError | undefined): void;
-}
-
-/** What the links of a tunnel have in common. */
-export interface RelayLinkParts {
-  readonly world: World;
-  readonly source: TicketSource<IapRelayTicket>;
-  readonly to: RemoteEndpoint;
-  readonly options: RelayOptions;
-  readonly slabs: SlabPool;
-  readonly uploads: MemoryBudget;
-  readonly spares: SpareConnections;
-}
 
 /** One websocket, from the request on. */
 interface Attempt {
@@ -67,7 +28,6 @@ interface Attempt {
   readonly name: string;
   pump: MessagePump | undefined;
   longClose: LinkEnd['longClose'];
-  openedAt: Millis;
   /** With undefined: it carries the session now. */
   readonly settle: (verdict: Verdict | undefined) => void;
 }
@@ -76,6 +36,8 @@ export class RelayLink {
   readonly session: RelaySession;
   readonly #parts: RelayLinkParts;
   readonly #handler: RelayLinkHandler;
+  readonly #perseverance: Perseverance;
+  readonly #timer: DueTimer;
   readonly #abort = new AbortController();
   /** Websockets that are not closed yet: the present one, and those that still say goodbye. */
   readonly #pumps = new Map<MessagePump, PromiseWithResolvers<void>>();
@@ -85,20 +47,15 @@ export class RelayLink {
   #attempt: Attempt | undefined;
   #isOver = false;
   #isHeld = false;
-  #timer: Timer | undefined;
-  #timerAt: Millis = Number.POSITIVE_INFINITY;
   #sendSoon = false;
-  /** Attempts to come back since the session last moved. */
-  #tries = 0;
   /** As it was when the handler was told last. */
   #confirmed = 0;
-  #troubleSince: Millis = 0;
-  /** How often each verdict was followed since then. */
-  readonly #followed = new Map<Verdict['do'], number>();
 
   constructor(parts: RelayLinkParts, handler: RelayLinkHandler) {
     this.#parts = parts;
     this.#handler = handler;
+    this.#perseverance = new Perseverance(parts.options.reconnectLimit);
+    this.#timer = new DueTimer(parts.world.clock, () => this.#work());
     this.session = new RelaySession({ slabs: parts.slabs, budget: parts.uploads });
   }
 
@@ -117,21 +74,21 @@ export class RelayLink {
     const began = world.clock.now();
     try {
       let ticket = await source.issue(to, either);
-      for (let tries = 1; ; tries += 1) {
+      for (;;) {
         const verdict = await this.#tryOnce(ticket, { phase: 'connect' }, either);
         if (verdict === undefined) break;
-        if (verdict.do === 'end' || verdict.do === 'fail' || !this.#mayFollow(verdict.do, 'connect'))
-          throw errorOf(verdict);
-        const delay = verdict.do === 'renew' ? 0 : reconnectDelay(tries, world.random.fraction());
-        if (delay > 0) await world.clock.sleep(delay, either);
-        ticket =
-          verdict.do === 'renew' ? ((await source.renew(ticket, either)) ?? ticket) : await source.issue(to, either);
+        const next = this.#next(verdict, 'connect');
+        if (next.do === 'give-up') throw next.error;
+        if (next.delay > 0) await world.clock.sleep(next.delay, either);
+        ticket = await this.#nextTicket(next.wantsNewToken, either);
       }
     } catch (thrown) {
       this.#end();
+      // It may have come to carry the session in the moment in which nobody wanted it any more.
+      this.#attempt?.pump?.close(1000);
       throw thrown;
     }
-    this.#followed.clear();
+    this.#perseverance.moved();
     const { onEvent } = this.#parts.options;
     onEvent({ type: 'session-started', sessionId: this.#sessionId });
     onEvent({ type: 'phase', phase: 'relay', duration: world.clock.now() - began });
@@ -188,11 +145,12 @@ export class RelayLink {
     const { promise, resolve: settle } = Promise.withResolvers<Verdict | undefined>();
     const { phase } = request;
     const name = farEndName(ticket);
-    const attempt: Attempt = { phase, name, pump: undefined, longClose: undefined, openedAt: 0, settle };
+    const attempt: Attempt = { phase, name, pump: undefined, longClose: undefined, settle };
     this.#attempt = attempt;
     this.session.begin(phase);
     try {
-      const opened = await this.#openSocket(ticket, request, signal);
+      const { world, options, spares } = this.#parts;
+      const opened = await openRelaySocket(world, ticket, request, options.route, spares, signal);
       if (!(opened instanceof MessagePump)) return opened;
       this.#adopt(attempt, opened);
       return await this.#firstFrame(attempt, promise, signal);
@@ -200,19 +158,6 @@ export class RelayLink {
       if (attempt.phase === 'open') this.#parts.spares.prepare(ticket);
       else this.#discard(attempt);
     }
-  }
-
-  async #openSocket(
-    ticket: IapRelayTicket,
-    request: RelayRequest,
-    signal: AbortSignal,
-  ): Promise<MessagePump | Trouble> {
-    const { world, options, spares } = this.#parts;
-    const spare = spares.take(ticket);
-    const opened = await openRelaySocket(world, ticket, request, options.route, spare, signal);
-    // A connection that stood idle may be dead without anybody's knowledge.
-    if (spare === undefined || opened instanceof MessagePump || opened.error.code !== 'CT_NETWORK') return opened;
-    return await openRelaySocket(world, ticket, request, options.route, undefined, signal);
   }
 
   async #firstFrame(
@@ -226,6 +171,7 @@ export class RelayLink {
     };
     const limit = this.#parts.world.clock.after(FIRST_FRAME_LIMIT_MS, late);
     try {
+      signal.throwIfAborted();
       const verdict = await unlessAborted(settled, signal);
       signal.throwIfAborted();
       return verdict;
@@ -269,31 +215,24 @@ export class RelayLink {
     // What came before the Close is delivered first.
     this.#work();
     if (!this.#current(attempt)) return;
-    this.#disarm();
+    this.#timer.cancel();
     this.session.lost();
     const { longClose } = attempt;
     const verdict = judgeClose({ ...end, ...(longClose && { longClose }) }, attempt.phase, attempt.name);
-    if (attempt.phase === 'open') this.#lost(attempt, verdict);
+    if (attempt.phase === 'open') this.#lost(verdict);
     else attempt.settle(verdict);
   }
 
-  #lost(attempt: Attempt, verdict: Verdict): void {
+  #lost(verdict: Verdict): void {
     this.#attempt = undefined;
-    if (this.#parts.world.clock.now() - attempt.openedAt >= STEADY_MS) this.#moved();
+    this.#perseverance.lost(this.#parts.world.clock.now());
     this.#comeBack(verdict).catch((thrown: unknown) => this.#fail(asCloudtunError(thrown)));
   }
 
-  /** The session goes on: what went wrong before is past. */
-  #moved(): void {
-    if (this.#tries === 0) return;
-    this.#tries = 0;
-    this.#followed.clear();
-  }
-
-  #mayFollow(what: Exclude<Verdict['do'], 'end' | 'fail'>, how: keyof typeof ALLOWANCE): boolean {
-    const count = (this.#followed.get(what) ?? 0) + 1;
-    this.#followed.set(what, count);
-    return count <= ALLOWANCE[how][what];
+  #next(verdict: Verdict, how: 'connect' | 'resume'): NextTry {
+    const { clock, random } = this.#parts.world;
+    if (verdict.do === 'end') return { do: 'give-up', error: overAlready() };
+    return this.#perseverance.next(verdict, how, clock.now(), random.fraction());
   }
 
   /** Gets the session back, or ends it. */
@@ -301,21 +240,17 @@ export class RelayLink {
     const { world, options } = this.#parts;
     const { signal } = this.#abort;
     const began = world.clock.now();
-    if (this.#tries === 0) this.#troubleSince = began;
     for (let verdict: Verdict | undefined = first; verdict !== undefined; ) {
       if (verdict.do === 'end') return this.#finish(undefined, 'the far side closed the connection');
       const sid = this.#sid;
-      if (verdict.do === 'fail' || sid === undefined) return this.#fail(errorOf(verdict));
-      if (!this.#mayFollow(verdict.do, 'resume')) return this.#fail(verdict.error);
-      const limit = options.reconnectLimit ?? RECONNECT_LIMIT_MS;
-      if (world.clock.now() - this.#troubleSince > limit) return this.#fail(lostForGood(verdict.error, limit));
-      this.#tries += 1;
+      const next = sid === undefined ? undefined : this.#next(verdict, 'resume');
+      if (sid === undefined || next === undefined) return this.#fail(verdict.error);
+      if (next.do === 'give-up') return this.#fail(next.error);
       const reason = verdict.error.message;
-      options.onEvent({ type: 'reconnecting', sessionId: this.#sessionId, reason, attempt: this.#tries });
-      const delay = reconnectDelay(this.#tries + (verdict.do === 'wait' ? 1 : 0), world.random.fraction());
+      options.onEvent({ type: 'reconnecting', sessionId: this.#sessionId, reason, attempt: next.attempt });
       try {
-        if (delay > 0) await world.clock.sleep(delay, signal);
-        const ticket = await this.#nextTicket(verdict.do === 'renew', signal);
+        if (next.delay > 0) await world.clock.sleep(next.delay, signal);
+        const ticket = await this.#nextTicket(next.wantsNewToken, signal);
         const { received } = this.session;
         verdict = await this.#tryOnce(ticket, { phase: 'reconnect', sid, received }, signal);
       } catch (thrown) {
@@ -325,7 +260,6 @@ export class RelayLink {
       }
     }
     if (this.#isOver) return;
-    this.#followed.delete('renew');
     const downtime = world.clock.now() - began;
     options.onEvent({ type: 'renewed', sessionId: this.#sessionId, how: 'resumed', downtime });
     this.#handler.progressed();
@@ -386,10 +320,10 @@ export class RelayLink {
     if (this.#isOver) return;
     const isConfirmed = this.session.confirmed > this.#confirmed;
     this.#confirmed = this.session.confirmed;
-    if (byteCount > 0 || isConfirmed) this.#moved();
+    if (byteCount > 0 || isConfirmed) this.#perseverance.moved();
     if (sent > 0 || isConfirmed) this.#handler.progressed();
     if (sent === SEND_BURST) this.#parts.world.clock.soon(() => this.#work());
-    this.#schedule();
+    this.#timer.by(this.session.wakeAt);
   }
 
   #onOpened(attempt: Attempt, sid: Buffer, now: Millis): void {
@@ -401,32 +335,8 @@ export class RelayLink {
 
   #carries(attempt: Attempt, now: Millis): void {
     attempt.phase = 'open';
-    attempt.openedAt = now;
+    this.#perseverance.opened(now);
     attempt.settle(undefined);
-  }
-
-  #schedule(): void {
-    const { wakeAt } = this.session;
-    if (this.#isOver || wakeAt === undefined || (this.#timer && this.#timerAt <= wakeAt)) return;
-    this.#timer?.cancel();
-    this.#timerAt = wakeAt;
-    const { clock } = this.#parts.world;
-    const delay = Math.max(1, Math.ceil(wakeAt - clock.now()) + TIMER_SLACK_MS);
-    this.#timer = clock.after(
-      delay,
-      () => {
-        this.#timer = undefined;
-        this.#timerAt = Number.POSITIVE_INFINITY;
-        this.#work();
-      },
-      { background: true },
-    );
-  }
-
-  #disarm(): void {
-    this.#timer?.cancel();
-    this.#timer = undefined;
-    this.#timerAt = Number.POSITIVE_INFINITY;
   }
 
   /** A websocket that did not come to carry the session. */
@@ -453,7 +363,7 @@ export class RelayLink {
 
   #end(): void {
     this.#isOver = true;
-    this.#disarm();
+    this.#timer.cancel();
     this.session.end();
     this.#abort.abort(new CloudtunError('CT_TUNNEL_LOST', 'the connection was closed'));
   }
@@ -464,16 +374,6 @@ export class RelayLink {
   }
 }
 
-function errorOf(verdict: Verdict): CloudtunError {
-  return verdict.do === 'end'
-    ? new CloudtunError('CT_SESSION_ENDED', 'the far side closed the connection')
-    : verdict.error;
-}
-
-function lostForGood(cause: CloudtunError, limit: Millis): CloudtunError {
-  return new CloudtunError(
-    'CT_TUNNEL_LOST',
-    `the connection could not be resumed in ${Math.round(limit / 1000)} s: ${cause.message}`,
-    { cause, hint: cause.hints },
-  );
+function overAlready(): CloudtunError {
+  return new CloudtunError('CT_SESSION_ENDED', 'the far side closed the connection');
 }

@@ -5,10 +5,11 @@ import { asCloudtunError, type CloudtunError, systemCode } from '../../domain/er
 import type { Secret } from '../../domain/secret.ts';
 import type { IapRelayTicket } from '../../domain/ticket.ts';
 import type { World } from '../../runtime/world.ts';
-import { connectPump, type MessagePump } from '../ws/message-pump.ts';
+import { connectPump, MessagePump } from '../ws/message-pump.ts';
 import { judgeStatus, type Trouble } from './core/close-codes.ts';
 import { connectUrl, reconnectUrl } from './core/relay-url.ts';
 import type { RelayRoute } from './relay-options.ts';
+import type { SpareConnections } from './spare-connections.ts';
 
 const SUBPROTOCOL = 'relay.tunnel.cloudproxy.app';
 /** Without it the upgrade succeeds and nothing ever follows. */
@@ -43,12 +44,26 @@ export function requestUrl({ root, target, to }: IapRelayTicket, request: RelayR
 }
 
 /**
- * Opens a websocket with the token of `ticket`.
+ * Opens a websocket with the token of `ticket`, on a spare connection if there is one.
  *
- * @param connection one that stands already
  * @returns the websocket, or what its refusal means. Rejects only with the reason of `signal`
  */
 export async function openRelaySocket(
+  world: World,
+  ticket: IapRelayTicket,
+  request: RelayRequest,
+  route: RelayRoute,
+  spares: SpareConnections,
+  signal: AbortSignal,
+): Promise<MessagePump | Trouble> {
+  const spare = spares.take(ticket);
+  const opened = await open(world, ticket, request, route, spare, signal);
+  // A connection that stood idle may be dead without anybody's knowledge.
+  if (spare === undefined || opened instanceof MessagePump || opened.error.code !== 'CT_NETWORK') return opened;
+  return await open(world, ticket, request, route, undefined, signal);
+}
+
+async function open(
   world: World,
   ticket: IapRelayTicket,
   request: RelayRequest,

@@ -3,10 +3,11 @@ import type { ByteCarver } from '../../domain/byte-carver.ts';
 import type { TunnelStream } from '../../domain/dialer.ts';
 import type { CloudtunError } from '../../domain/errors.ts';
 import type { Millis } from '../../domain/millis.ts';
-import type { Timer } from '../../runtime/clock.ts';
 import { HalfClose } from './core/half-close.ts';
 import type { MemoryBudget } from './core/memory-budget.ts';
-import { RelayLink, type RelayLinkParts } from './relay-link.ts';
+import { DueTimer } from './due-timer.ts';
+import { RelayLink } from './relay-link.ts';
+import type { RelayLinkParts } from './relay-link-parts.ts';
 
 /**
  * What one stream may hold for a slow reader before its websocket is not read any more. A service that keeps its window stops before, at
@@ -14,8 +15,6 @@ import { RelayLink, type RelayLinkParts } from './relay-link.ts';
  */
 export const MOST_HELD_BYTES = 4 * 1024 * 1024;
 const RESUME_SHARE = 0.5;
-/** A timer that comes a fraction early would be armed again for nothing. */
-const TIMER_SLACK_MS = 1;
 
 /** What a stream shares with its siblings. */
 export interface RelayStreamParts extends RelayLinkParts {
@@ -39,19 +38,20 @@ export class RelayStream extends Duplex implements TunnelStream {
   readonly #parts: RelayStreamParts;
   readonly #link: RelayLink;
   readonly #halfClose: HalfClose;
+  readonly #timer: DueTimer;
   #isOver = false;
   #received = 0;
   #held = 0;
   #isHolding = false;
   #pending: PendingWrite | undefined;
   #uploadOver: (() => void) | undefined;
-  #timer: Timer | undefined;
 
   constructor(parts: RelayStreamParts) {
     // Not half-open: a Close of the service ends both ways. Ours is held back, see _final.
     super({ allowHalfOpen: false, emitClose: true, highWaterMark: 64 * 1024 });
     this.#parts = parts;
     this.#halfClose = new HalfClose(parts.options.halfCloseGrace);
+    this.#timer = new DueTimer(parts.world.clock, () => this.#judgeEnd());
     this.#link = new RelayLink(parts, {
       deliver: (pieces, byteCount) => this.#deliver(pieces, byteCount),
       progressed: () => this.#onProgress(),
@@ -98,7 +98,7 @@ export class RelayStream extends Duplex implements TunnelStream {
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
     this.#isOver = true;
-    this.#timer?.cancel();
+    this.#timer.cancel();
     this.#parts.uploads.forget(this.#onRoom);
     this.#parts.downloads.forget(this.#onRoom);
     this.#parts.downloads.add(-this.#held);
@@ -184,7 +184,7 @@ export class RelayStream extends Duplex implements TunnelStream {
   #onOver(error: CloudtunError | undefined): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#timer?.cancel();
+    this.#timer.cancel();
     if (error) {
       this.destroy(error);
       return;
@@ -212,21 +212,7 @@ export class RelayStream extends Duplex implements TunnelStream {
       this.#onOver(undefined);
       return;
     }
-    this.#watchEnd();
-  }
-
-  #watchEnd(): void {
-    const { wakeAt } = this.#halfClose;
-    if (wakeAt === undefined || this.#timer !== undefined) return;
-    const delay = Math.max(1, wakeAt - this.#now()) + TIMER_SLACK_MS;
-    this.#timer = this.#parts.world.clock.after(
-      delay,
-      () => {
-        this.#timer = undefined;
-        this.#judgeEnd();
-      },
-      { background: true },
-    );
+    this.#timer.by(this.#halfClose.wakeAt);
   }
 
   #endUpload(): void {

@@ -1,5 +1,5 @@
 /**
- * How long to wait before the next attempt to come back (docs/protocol/iap.md, "Coming back"). The first is made at once: a lost
+ * How long to wait before the next attempt to come back (docs/protocol/iap.md, "Reconnect"). The first is made at once: a lost
  * websocket is an ordinary event. The others are as far apart as the official client plans them.
  */
 import type { Millis } from '../../../domain/millis.ts';

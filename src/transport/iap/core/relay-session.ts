@@ -1,5 +1,5 @@
 /**
- * The client's end of one session with the relay (docs/protocol/iap.md, "Acknowledgements and flow control", "Coming back"): byte totals in
+ * The client's end of one session with the relay (docs/protocol/iap.md, "Acknowledgements and flow control", "Reconnect"): byte totals in
  * both directions, acknowledges that are owed, what has to be sent again. Frames and `now` go in, steps come out; websockets, timers and
  * the decision whether to come back belong to the driver.
  *

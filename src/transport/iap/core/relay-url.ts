@@ -1,5 +1,5 @@
 /**
- * The addresses of the relay's two end points (docs/protocol/iap.md, "Targets", "Coming back"). Keys are in the order in which the
+ * The addresses of the relay's two end points (docs/protocol/iap.md, "Targets", "Reconnect"). Keys are in the order in which the
  * official client writes them. The encoding is that of forms; URLSearchParams differs in `~` and `*`.
  */
 import type { IapHost, IapInstance } from '../../../domain/ticket.ts';
