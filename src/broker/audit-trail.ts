@@ -8,6 +8,9 @@ import { hostUser } from '../runtime/host-user.ts';
 import type { World } from '../runtime/world.ts';
 import type { ClientRecord, EndRecord, TunnelRequest } from './broker-types.ts';
 
+/** Endpoints whose `open` record is remembered; one that is forgotten is recorded again. */
+const OPENED_LIMIT = 1_024;
+
 /** What is the same for all records of one tunnel. */
 export interface TrailSubject {
   readonly request: TunnelRequest;
@@ -51,6 +54,8 @@ export class AuditTrail {
     const record = { ...this.#who(), ...this.#what(route) };
     if (before === undefined) this.#journal.record(this.#event('open', record));
     else this.#note('open', record);
+    const [oldest] = this.#opened.keys();
+    if (this.#opened.size >= OPENED_LIMIT && oldest !== undefined) this.#opened.delete(oldest);
     this.#opened.set(to, route.node.id);
   }
 

@@ -25,6 +25,8 @@ export interface MachineRequest extends SessionOptions {
   /** A TARGET of spec section 3 that is a machine. */
   readonly text: string;
   readonly to: readonly RemoteEndpoint[];
+  /** Endpoints that come up later may be dialled as well: any that the target reaches (broker/destinations.ts, `OnDemand`). */
+  readonly anywhere?: true;
 }
 
 /** A database at its own endpoint. One route is made. */
@@ -87,9 +89,12 @@ export interface OpenedTunnel extends AsyncDisposable {
   readonly identity: Identity | undefined;
   /** As they were found first; after a machine is gone and found again, the dialer uses newer ones by itself. */
   readonly routes: readonly Route[];
-  /** Reaches the endpoints of `routes`. Opens a session at the first dial to each, and a new one when the last was lost. */
+  /** Reaches the endpoints of `routes`, and others where `anywhere` was asked for. Opens a session at the first dial to each, and a new one when the last was lost. */
   readonly dialer: Dialer;
-  /** Settles when trying again makes no sense any more: denied, forbidden, or out of reach for 10 minutes. May stay pending. */
+  /**
+   * Settles when trying again makes no sense any more: denied, forbidden, or out of reach for 10 minutes. May stay pending, and does
+   * with `anywhere`, where one endpoint that is lost says nothing of the others.
+   */
   readonly lost: Promise<CloudtunError>;
   client(record: ClientRecord): void;
   /** Writes the `end` record, once; call it after the last stream is closed and before disposing. */

@@ -10,15 +10,17 @@ import type { World } from '../runtime/world.ts';
 import type { Tunnel } from '../transport/tunnel.ts';
 import { AuditTrail } from './audit-trail.ts';
 import type { BrokerContext, OpenedTunnel, TunnelExplanation, TunnelRequest } from './broker-types.ts';
-import { Destinations } from './destinations.ts';
+import { type DestinationHops, Destinations, ON_DEMAND } from './destinations.ts';
 import { recordedSource } from './recorded-source.ts';
-import { findRoute, findTarget, requestedEndpoints } from './route.ts';
+import { findRoute, findRouteAnywhere, findTarget, requestedEndpoints } from './route.ts';
 import { sessionPlace } from './session-ledger.ts';
 
 /** Who asks is wanted for the journal; a network without the service that tells must not keep the tunnel from opening. */
 const IDENTITY_LIMIT: Millis = 5_000;
 /** The strictest of the clouds: Session Manager's own limit (StartSession, Reason). */
 const REASON_LIMIT = 256;
+/** Routes that are remembered; what is forgotten is asked for again. */
+const KNOWN_LIMIT = 256;
 
 /**
  * The one path to a tunnel: resolves the target and the way to it, learns who asks, and hands back a dialer that records before it
@@ -91,6 +93,8 @@ class BrokeredTunnel implements OpenedTunnel {
   readonly #context: BrokerContext;
   readonly #request: TunnelRequest;
   readonly #trail: AuditTrail;
+  /** As it was found last. */
+  #current: Target;
   /** The newest route to each endpoint. */
   readonly #known = new Map<string, Route>();
   /** Those that the cloud keeps a record of. What a protocol calls a session for each stream is told by the records of clients. */
@@ -106,6 +110,7 @@ class BrokeredTunnel implements OpenedTunnel {
     onEvent: TunnelEventListener,
   ) {
     this.target = target;
+    this.#current = target;
     this.identity = identity;
     this.routes = routes;
     this.#context = context;
@@ -114,12 +119,13 @@ class BrokeredTunnel implements OpenedTunnel {
     this.#trail = newTrail(context, request, identity);
     this.client = (record) => this.#trail.client(record);
     this.ended = (record) => this.#trail.ended(record);
-    for (const route of routes) this.#known.set(formatEndpoint(route.to), route);
+    for (const route of routes) this.#known.set(formatEndpoint(route.to).toLowerCase(), route);
     let tellLost: (error: CloudtunError) => void = () => {};
     this.lost = new Promise((resolve) => {
       tellLost = resolve;
     });
-    this.dialer = new Destinations(context.world, {
+    const isAnywhere = request.kind === 'machine' && request.anywhere === true;
+    const hops: DestinationHops = {
       open: (to, isFresh, listener, signal) => this.#connect(to, isFresh, listener, signal),
       onEvent: (event: TunnelEvent) => {
         const isOfStream = /^session-/.test(event.type) && 'sessionId' in event && !this.#sessions.has(event.sessionId);
@@ -127,16 +133,30 @@ class BrokeredTunnel implements OpenedTunnel {
         onEvent(event);
       },
       onRefused: (to, error) => {
-        if (isDenial(error)) this.#trail.denied(error, this.#known.get(formatEndpoint(to)));
+        if (isDenial(error)) this.#trail.denied(error, this.#known.get(formatEndpoint(to).toLowerCase()));
       },
-      onLost: tellLost,
-    });
+      onLost: isAnywhere ? () => {} : tellLost,
+    };
+    this.dialer = isAnywhere
+      ? this.#routed(new Destinations(context.world, hops, ON_DEMAND))
+      : new Destinations(context.world, hops);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.dialer[Symbol.asyncDispose]();
     const duration = this.#context.world.clock.now() - this.#startedAt;
     this.#trail.ended({ reason: 'ended', duration, connections: 0, bytesUp: 0, bytesDown: 0 });
+  }
+
+  /** An endpoint to which no way leads is refused at once: it is no destination, and nothing is tried again for it. */
+  #routed(destinations: Destinations): Dialer {
+    return {
+      dial: async (to, signal) => {
+        await this.#route(to, false, signal);
+        return destinations.dial(to, signal);
+      },
+      [Symbol.asyncDispose]: () => destinations[Symbol.asyncDispose](),
+    };
   }
 
   async #connect(
@@ -166,13 +186,16 @@ class BrokeredTunnel implements OpenedTunnel {
   }
 
   async #route(to: RemoteEndpoint, isFresh: boolean, signal: AbortSignal): Promise<Route> {
-    const key = formatEndpoint(to);
+    const key = formatEndpoint(to).toLowerCase();
     const known = this.#known.get(key);
     if (known && !isFresh) return known;
     const { finder } = this.#context.provider;
     // A machine that was replaced has another id under the same name, so its name is resolved again as well.
-    const target = await findTarget(finder, this.#request, signal);
-    const route = await findRoute(finder, this.#request, target, to, signal);
+    if (isFresh) this.#current = await findTarget(finder, this.#request, signal);
+    const find = this.#request.kind === 'machine' && this.#request.anywhere ? findRouteAnywhere : findRoute;
+    const route = await find(finder, this.#request, this.#current, to, signal);
+    const [oldest] = this.#known.keys();
+    if (this.#known.size >= KNOWN_LIMIT && oldest !== undefined) this.#known.delete(oldest);
     this.#known.set(key, route);
     return route;
   }

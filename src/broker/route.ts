@@ -1,3 +1,4 @@
+import { isIPv6 } from 'node:net';
 import type { RemoteEndpoint } from '../domain/endpoint.ts';
 import { CloudtunError } from '../domain/errors.ts';
 import type { Route, Target } from '../domain/target.ts';
@@ -43,6 +44,36 @@ export function findRoute(
   const via = request.kind === 'database' && request.via !== undefined ? { via: request.via } : {};
   const host = target.kind !== 'database' && to.host !== undefined ? { host: to.host } : {};
   return finder.routeTo(target, to.port, { ...via, ...host }, signal);
+}
+
+/**
+ * The way to an endpoint that a client named, where the request is for anywhere. A host beside the one of a destination group is
+ * reached through the same group, if it is a member.
+ *
+ * @throws CT_REMOTE_FORBIDDEN when the cloud's tunnel service reaches nothing behind the target
+ */
+export async function findRouteAnywhere(
+  finder: TargetFinder,
+  request: TunnelRequest,
+  target: Target,
+  to: RemoteEndpoint,
+  signal: AbortSignal,
+): Promise<Route> {
+  if (target.kind === 'host' && to.host !== undefined && to.host !== target.host) {
+    const host = isIPv6(to.host) ? `[${to.host}]` : to.host;
+    const place = target.id.slice(target.id.lastIndexOf('@'));
+    const sibling = await finder.findMachine(`${host}${place}`, {}, signal);
+    return findRoute(finder, request, sibling, { port: to.port }, signal);
+  }
+  try {
+    return await findRoute(finder, request, target, to, signal);
+  } catch (error) {
+    if (!(error instanceof CloudtunError) || error.code !== 'CT_NO_BASTION') throw error;
+    throw new CloudtunError('CT_REMOTE_FORBIDDEN', `${error.message}; another host needs an SSH hop on the machine`, {
+      hint: error.hints,
+      cause: error,
+    });
+  }
 }
 
 /** The endpoints a request asks for. */

@@ -108,6 +108,12 @@ export const ERROR_CATALOGUE = {
     'The far machine could not connect to the port: refused, filtered, or nobody listens.',
   ),
   CT_REMOTE_FORBIDDEN: entry('target', 6, false, 'The agent refuses to forward to this address.'),
+  CT_DESTINATION_LIMIT: entry(
+    'target',
+    6,
+    true,
+    'As many destinations are in use at the same time as sessions are opened for. Close connections to one of them, then try again.',
+  ),
   CT_REMOTE_SILENT: entry('target', 6, true, 'The far side accepted nothing and answered nothing in the time allowed.'),
   CT_REMOTE_UNEXPECTED: entry(
     'target',
