@@ -61,9 +61,13 @@ export type ForwardEvent =
       /** Why the connection was reset, when it did not just end. */
       readonly error?: CloudtunError;
     }
-  | { readonly type: 'expiring'; readonly left: Millis; readonly because: 'ttl' | 'idle' }
-  | { readonly type: 'draining'; readonly clients: number; readonly because: CloseReason }
+  | LifeEvent
   | { readonly type: 'tunnel'; readonly event: TunnelEvent };
+
+/** What happens to every service on a local port. */
+export type LifeEvent =
+  | { readonly type: 'expiring'; readonly left: Millis; readonly because: 'ttl' | 'idle' }
+  | { readonly type: 'draining'; readonly clients: number; readonly because: CloseReason };
 
 /** `failed`: it never became ready. `lost`: it was, and could not be kept. `ended`: whoever started it needed it no longer. */
 export type CloseReason = 'interrupted' | 'ttl' | 'idle' | 'lost' | 'ended' | 'failed';

@@ -16,8 +16,11 @@ export interface ClientReport {
   readonly error?: CloudtunError;
 }
 
-/** Opens the stream of a client. It may read from the socket if it puts back what it read. */
-export type DialForClient = (socket: Socket, signal: AbortSignal) => Promise<TunnelStream>;
+/**
+ * Opens the stream of a client. It may read from the socket if it puts back what it read. Undefined: the client got all it came for,
+ * and the socket is closed.
+ */
+export type DialForClient = (socket: Socket, signal: AbortSignal) => Promise<TunnelStream | undefined>;
 
 /**
  * One accepted connection: from waiting for a stream to the last byte. A client that leaves before it has a stream is not dialled
@@ -69,7 +72,7 @@ export class LocalClient {
    */
   async serve(dial: DialForClient, readsEarly: boolean): Promise<ClientReport> {
     const { signal } = this.#leaving;
-    let stream: TunnelStream;
+    let stream: TunnelStream | undefined;
     const early = readsEarly ? this.#world.clock.soon(() => this.#socket.read(0)) : undefined;
     try {
       signal.throwIfAborted();
@@ -82,6 +85,7 @@ export class LocalClient {
       early?.cancel();
     }
     this.#stopWaiting();
+    if (stream === undefined) return { bytesUp: 0, bytesDown: 0 };
     this.#splice = new Splice(this.#world, this.#peers, this.#memory, this.#socket, stream);
     if (signal.aborted) this.#splice.cut();
     const { bytesUp, bytesDown, error } = await this.#splice.closed;

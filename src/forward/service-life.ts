@@ -1,0 +1,242 @@
+import type { OpenedTunnel } from '../broker/broker-types.ts';
+import { asCloudtunError, CloudtunError } from '../domain/errors.ts';
+import type { Millis } from '../domain/millis.ts';
+import { unlessAborted, withDeadline } from '../runtime/deadline.ts';
+import { Lifetime } from '../runtime/lifetime.ts';
+import type { World } from '../runtime/world.ts';
+import { drainStep, type LimitStep } from './core/limits.ts';
+import type { CloseReason, ForwardLimits, ForwardReport, LifeEvent } from './forward-types.ts';
+import { LimitWatch } from './limit-watch.ts';
+import type { ClientReport, LocalClient } from './local-client.ts';
+
+/** Longer than a call that starts a session may take after it was called off, and a session to be ended. */
+const START_LIMIT: Millis = 25_000;
+
+export interface ServiceLifeOptions {
+  readonly limits: ForwardLimits;
+  readonly onEvent: (event: LifeEvent) => void;
+  /** The end has begun: clients that were accepted and not admitted are let go. May be called twice. */
+  readonly dropWaiting?: () => void;
+  /** Frees what is held of the tunnel besides clients; called after the last client is gone. */
+  readonly release?: () => Promise<void>;
+}
+
+/**
+ * The life of a service on local ports over an opened tunnel, whoever its clients are: ready or failed, limits, counting, drain, and
+ * closing everything in the order in which it leans on each other.
+ */
+export class ServiceLife {
+  /** Bound ports: closed when the end begins. */
+  readonly listeners = new Lifetime();
+  readonly ready: Promise<void>;
+  /** Settles after the last socket is closed and every session is terminated; never rejects. */
+  readonly closed: Promise<ForwardReport>;
+  readonly #world: World;
+  readonly #options: ServiceLifeOptions;
+  readonly #clients = new Set<LocalClient>();
+  /** Settles with each served client; awaited at the end. */
+  readonly #serving = new Set<Promise<void>>();
+  readonly #ending = new AbortController();
+  #opened: OpenedTunnel | undefined;
+  #starting: Promise<void> = Promise.resolve();
+  #limits: LimitWatch | undefined;
+  #readyAt: Millis | undefined;
+  #expiresAt: Millis | undefined;
+  #reason: CloseReason | undefined;
+  #error: CloudtunError | undefined;
+  #isDraining = false;
+  #isClosing = false;
+  #recheckDrain: () => void = () => {};
+  #connections = 0;
+  #bytesUp = 0;
+  #bytesDown = 0;
+  #becomeReady!: () => void;
+  #failReady!: (error: CloudtunError) => void;
+  #settleClosed!: (report: ForwardReport) => void;
+
+  constructor(world: World, options: ServiceLifeOptions) {
+    this.#world = world;
+    this.#options = options;
+    this.ready = new Promise((resolve, reject) => {
+      this.#becomeReady = resolve;
+      this.#failReady = reject;
+    });
+    // Whoever looks at `closed` alone need not look at `ready` as well.
+    this.ready.catch(() => {});
+    this.closed = new Promise((resolve) => {
+      this.#settleClosed = resolve;
+    });
+  }
+
+  /** Nobody is let in any more. */
+  get isEnding(): boolean {
+    return this.#isClosing || this.#isDraining;
+  }
+
+  /** Clients that were admitted and are not gone. */
+  get clientCount(): number {
+    return this.#clients.size;
+  }
+
+  /** Wall clock; known once the limits count. */
+  get expiresAt(): Millis | undefined {
+    return this.#expiresAt;
+  }
+
+  /**
+   * Opens what the service leads to; what fails ends the service.
+   *
+   * @param open asks the cloud; what it gives is owned from then on
+   * @param prepare what has to be done before the service is ready, `startLimits` included
+   */
+  start(
+    open: (signal: AbortSignal) => Promise<OpenedTunnel>,
+    prepare: (opened: OpenedTunnel, signal: AbortSignal) => Promise<void>,
+  ): void {
+    this.#starting = this.#start(open, prepare).catch((thrown) => {
+      const error = asCloudtunError(thrown);
+      // After an ending has begun, what fails is only its echo.
+      if (this.#reason === undefined) this.#error = error;
+      this.cut('failed');
+    });
+  }
+
+  /** The limits count from the first call. */
+  startLimits(): void {
+    if (this.#readyAt !== undefined) return;
+    const { clock } = this.#world;
+    const { limits } = this.#options;
+    this.#readyAt = clock.now();
+    this.#expiresAt = limits.ttl === undefined ? undefined : clock.wall() + limits.ttl;
+    this.#limits = new LimitWatch(this.#world, limits, (step) => this.#onLimit(step));
+  }
+
+  /** Counts a connection, from 1. */
+  connected(): number {
+    this.#connections += 1;
+    return this.#connections;
+  }
+
+  /**
+   * Serves a client to its end.
+   *
+   * @param tell called when it is gone and counted
+   */
+  admit(client: LocalClient, serve: () => Promise<ClientReport>, tell: (report: ClientReport) => void): Promise<void> {
+    const serving = this.#admit(client, serve, tell).finally(() => this.#serving.delete(serving));
+    this.#serving.add(serving);
+    return serving;
+  }
+
+  drain(because: CloseReason): void {
+    if (this.isEnding) return;
+    if (this.#readyAt === undefined) {
+      this.cut(because);
+      return;
+    }
+    this.#isDraining = true;
+    this.#reason = because;
+    this.#limits?.stop();
+    void this.listeners[Symbol.asyncDispose]();
+    this.#options.dropWaiting?.();
+    this.#options.onEvent({ type: 'draining', clients: this.#clients.size, because });
+    const { clock } = this.#world;
+    const startedAt = clock.now();
+    let timer: { cancel(): void } | undefined;
+    this.#recheckDrain = () => {
+      timer?.cancel();
+      if (this.#isClosing) return;
+      const quiet = [...this.#clients].map((client) => client.quietFor());
+      const step = drainStep(clock.now() - startedAt, this.#options.limits.grace, quiet);
+      if (step.do === 'wait') timer = clock.after(step.for, this.#recheckDrain);
+      else this.#close((client) => client.end());
+    };
+    this.#recheckDrain();
+  }
+
+  cut(because: CloseReason): void {
+    this.#reason ??= because;
+    this.#close((client) => client.cut());
+  }
+
+  async #start(
+    open: (signal: AbortSignal) => Promise<OpenedTunnel>,
+    prepare: (opened: OpenedTunnel, signal: AbortSignal) => Promise<void>,
+  ): Promise<void> {
+    const { signal } = this.#ending;
+    const opened = await open(signal);
+    this.#opened = opened;
+    if (signal.aborted) {
+      // The end may not have waited for this.
+      await opened[Symbol.asyncDispose]();
+      throw signal.reason;
+    }
+    void opened.lost.then((error) => this.#onLost(error));
+    await prepare(opened, signal);
+    this.#becomeReady();
+  }
+
+  async #admit(
+    client: LocalClient,
+    serve: () => Promise<ClientReport>,
+    tell: (report: ClientReport) => void,
+  ): Promise<void> {
+    this.#clients.add(client);
+    this.#limits?.busy(true);
+    const report = await serve();
+    this.#clients.delete(client);
+    this.#bytesUp += report.bytesUp;
+    this.#bytesDown += report.bytesDown;
+    if (this.#clients.size === 0) this.#limits?.busy(false);
+    tell(report);
+    this.#recheckDrain();
+  }
+
+  #onLimit(step: LimitStep): void {
+    if (step.do === 'tell') this.#options.onEvent({ type: 'expiring', left: step.left, because: step.because });
+    else this.drain(step.because);
+  }
+
+  #onLost(error: CloudtunError): void {
+    if (this.#reason !== undefined) return;
+    this.#error = error;
+    this.cut(this.#readyAt === undefined ? 'failed' : 'lost');
+  }
+
+  #close(endClient: (client: LocalClient) => void): void {
+    if (this.#isClosing) return;
+    this.#isClosing = true;
+    this.#limits?.stop();
+    this.#ending.abort(new CloudtunError('CT_INTERRUPTED', 'it was stopped before it was ready'));
+    this.#options.dropWaiting?.();
+    for (const client of [...this.#clients]) endClient(client);
+    void this.#finish();
+  }
+
+  /** Everything is closed in the order in which it leans on each other; nothing here takes unbounded time, and nothing throws. */
+  async #finish(): Promise<void> {
+    const { clock, log } = this.#world;
+    await this.listeners[Symbol.asyncDispose]();
+    await withDeadline(clock, START_LIMIT, (late) => unlessAborted(this.#starting, late)).catch(() => {
+      log.warn('what was being opened could not be called off in time');
+    });
+    await Promise.all(this.#serving);
+    await this.#options.release?.();
+    const report: ForwardReport = {
+      reason: this.#reason ?? 'ended',
+      duration: this.#readyAt === undefined ? 0 : clock.now() - this.#readyAt,
+      connections: this.#connections,
+      bytesUp: this.#bytesUp,
+      bytesDown: this.#bytesDown,
+      ...(this.#error && { error: this.#error }),
+    };
+    this.#opened?.ended(report);
+    try {
+      await this.#opened?.[Symbol.asyncDispose]();
+    } catch (error) {
+      log.warn(`the tunnel did not close cleanly: ${error instanceof Error ? error.message : String(error)}`);
+    }
+    this.#failReady(this.#error ?? new CloudtunError('CT_INTERRUPTED', 'it was stopped before it was ready'));
+    this.#settleClosed(report);
+  }
+}
