@@ -17,6 +17,8 @@ const IN_USE_MS = 120_000;
 /** Streams that are opened closer together than this want two. */
 const BUSY_MS = 5_000;
 const CONNECT_LIMIT_MS = 10_000;
+/** A handshake costs some milliseconds of processor time, which the stream that was just opened needs more. */
+const AFTER_OPENING_MS = 100;
 
 interface Spare {
   readonly socket: Socket;
@@ -33,6 +35,7 @@ export class SpareConnections {
   #opening = 0;
   #usedAt: Millis = Number.NEGATIVE_INFINITY;
   #wanted = 1;
+  #soon: Timer | undefined;
 
   constructor(world: World, route: RelayRoute) {
     this.#world = world;
@@ -58,16 +61,24 @@ export class SpareConnections {
     const now = this.#world.clock.now();
     this.#wanted = now - this.#usedAt < BUSY_MS ? 2 : 1;
     this.#usedAt = now;
-    this.#fill(ticket);
+    if (this.#route.connect === undefined || !ticket.root.startsWith('wss:') || this.#soon !== undefined) return;
+    this.#soon = this.#world.clock.after(
+      AFTER_OPENING_MS,
+      () => {
+        this.#soon = undefined;
+        this.#fill(ticket);
+      },
+      { background: true },
+    );
   }
 
   close(): void {
+    this.#soon?.cancel();
     this.#abort.abort(new DOMException('closed', 'AbortError'));
     for (const spare of [...this.#spares]) this.#drop(spare);
   }
 
   #fill(ticket: IapRelayTicket): void {
-    if (this.#route.connect === undefined || !ticket.root.startsWith('wss:')) return;
     while (!this.#abort.signal.aborted && this.#spares.length + this.#opening < this.#wanted) void this.#open(ticket);
   }
 

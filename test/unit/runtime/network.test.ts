@@ -5,6 +5,7 @@ import { createServer as createTlsServer, get as httpsGet } from 'node:https';
 import { createServer as createTcpServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import type { TLSSocket } from 'node:tls';
 import { WebSocket, WebSocketServer } from 'ws';
 import { CloudtunError } from '../../../src/domain/errors.ts';
 import { type NetworkSettings, networkSettings } from '../../../src/runtime/network.ts';
@@ -142,6 +143,40 @@ test('a proxy that itself speaks TLS', async (context) => {
   const error = await failure(fetchText(`https://${NAME}/`, untrusting));
   assert.equal(error.code, 'CT_TLS');
   assert.match(error.message, /the proxy https:\/\/127\.0\.0\.1/);
+});
+
+test('a connection ahead of need goes the same way: through the proxy, with TLS to the far end, and nothing said on it', async (context) => {
+  const { server, port } = await tlsServer(context);
+  const proxy = await testProxy(context, () => port);
+  await using network = await networkOf({
+    HTTPS_PROXY: `http://127.0.0.1:${proxy.port}`,
+    AWS_CA_BUNDLE: await bundleFile(context),
+  });
+  let requests = 0;
+  server.on('request', () => (requests += 1));
+  const socket = await network.connect(`wss://${NAME}/v4`, undefined, new AbortController().signal);
+  assert.ok((socket as TLSSocket).authorized);
+  assert.deepEqual(proxy.asked, [`CONNECT ${NAME}:443`]);
+  assert.equal(requests, 0);
+  socket.destroy();
+});
+
+test('a connection ahead of need fails as others do, and can be called off', async (context) => {
+  const { port } = await tlsServer(context);
+  const proxy = await testProxy(context, () => port);
+  await using untrusting = await networkOf({ HTTPS_PROXY: `http://127.0.0.1:${proxy.port}` });
+  const { signal } = new AbortController();
+  assert.equal((await failure(untrusting.connect(`wss://${NAME}/`, undefined, signal))).code, 'CT_TLS');
+  const refusing = await testProxy(context, () => port, { refuse: 403 });
+  await using refused = await networkOf({ HTTPS_PROXY: `http://127.0.0.1:${refusing.port}` });
+  assert.equal((await failure(refused.connect(`wss://${NAME}/`, undefined, signal))).code, 'CT_PROXY');
+  await using direct = await networkOf({});
+  const giveUp = new AbortController();
+  const silent = createTcpServer();
+  const silentPort = await listening(context, silent);
+  const opening = direct.connect(`wss://127.0.0.1:${silentPort}/`, undefined, giveUp.signal);
+  giveUp.abort(new Error('enough'));
+  await assert.rejects(opening, /enough/);
 });
 
 test('an untrusted certificate behind a proxy is the fault of the far end, not of the proxy', async (context) => {
