@@ -5,7 +5,7 @@
 import { EventEmitter } from 'node:events';
 import type { ClientRequest } from 'node:http';
 import { isIP, type Socket } from 'node:net';
-import { type TLSSocket, connect as tlsConnect } from 'node:tls';
+import { type SecureContext, type TLSSocket, connect as tlsConnect } from 'node:tls';
 import type { Secret } from '../domain/secret.ts';
 import { unlessAborted } from './deadline.ts';
 import type { ProxyAgent } from './proxy-agents.ts';
@@ -21,19 +21,22 @@ export interface ReadyConnectionOptions {
   /** Undefined: direct. */
   readonly proxy: ProxyAgent | undefined;
   readonly ca: readonly string[] | undefined;
+  /** The same, parsed; where there is no certificate of our own. */
+  readonly secureContext: SecureContext | undefined;
   readonly certificate: OwnCertificate | undefined;
 }
 
 /** @throws Node's own errors, CT_PROXY, the reason of `signal`; nothing is left open then */
 export async function readyConnection(url: URL, options: ReadyConnectionOptions, signal: AbortSignal): Promise<Socket> {
   signal.throwIfAborted();
-  const { proxy, ca, certificate } = options;
+  const { proxy, ca, secureContext, certificate } = options;
   const host = url.hostname.replace(/^\[|\]$/g, '');
   const to = {
     host,
     port: Number(url.port) || 443,
     ...(isIP(host) === 0 && { servername: host }),
     ...(ca && { ca: [...ca] }),
+    ...(secureContext && !certificate && { secureContext }),
     ...(certificate && { cert: certificate.certificate, key: certificate.key.reveal() }),
     ...(certificate?.passphrase && { passphrase: certificate.passphrase.reveal() }),
   };

@@ -1,5 +1,6 @@
 /** Ticket kind → the transport that serves it. The only place that sees every transport; each is loaded on first use. */
 import type { Agent } from 'node:http';
+import type { SecureContext } from 'node:tls';
 import type { RemoteEndpoint } from '../domain/endpoint.ts';
 import type { Millis } from '../domain/millis.ts';
 import type { Ticket, TicketSource } from '../domain/ticket.ts';
@@ -11,6 +12,8 @@ import type { Tunnel } from './tunnel.ts';
 export interface TunnelNetwork {
   agentFor(url: string): Agent | undefined;
   readonly ca: string[] | undefined;
+  /** The same, parsed once for all connections; absent: parsed for each. */
+  readonly secureContext?: SecureContext | undefined;
   /** A connection that stands, TLS done and nothing said on it yet; where there is none, none is opened ahead of need. */
   connect?: NetworkSettings['connect'];
 }

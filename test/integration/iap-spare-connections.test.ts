@@ -43,6 +43,7 @@ async function bench(test: After, spares: 'none' | ((socket: Socket) => Promise<
   const route = {
     agentFor: network.agentFor,
     ca: network.ca,
+    secureContext: network.secureContext,
     ...(spares !== 'none' && {
       connect: async (...args: Parameters<typeof network.connect>) => {
         const socket = await spares(await network.connect(...args));

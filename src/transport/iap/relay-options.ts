@@ -1,4 +1,5 @@
 import type { Agent } from 'node:http';
+import type { SecureContext } from 'node:tls';
 import type { Millis } from '../../domain/millis.ts';
 import type { TunnelEventListener } from '../../domain/tunnel-event.ts';
 import type { NetworkSettings } from '../../runtime/network.ts';
@@ -7,6 +8,8 @@ import type { NetworkSettings } from '../../runtime/network.ts';
 export interface RelayRoute {
   agentFor(url: string): Agent | undefined;
   readonly ca: string[] | undefined;
+  /** The same, parsed once for all connections; absent: parsed for each. */
+  readonly secureContext?: SecureContext | undefined;
   /** A connection that stands, TLS done and nothing said on it yet; where there is none, none is opened ahead of need. */
   connect?: NetworkSettings['connect'];
 }

@@ -89,6 +89,7 @@ async function open(
         agent: route.agentFor(url),
         connection,
         ca: route.ca,
+        secureContext: certificate ? undefined : route.secureContext,
         ...(certificate && {
           certificate: {
             cert: certificate.certificate,

@@ -4,6 +4,7 @@
  */
 import type { Agent, IncomingHttpHeaders } from 'node:http';
 import type { Socket } from 'node:net';
+import type { SecureContext } from 'node:tls';
 import WebSocket, { type ClientOptions } from 'ws';
 import { CloudtunError, systemCode } from '../../domain/errors.ts';
 import type { Millis } from '../../domain/millis.ts';
@@ -36,6 +37,8 @@ export interface ConnectOptions {
   readonly connection?: Socket | undefined;
   /** Extra trusted certificates, PEM; undefined for Node's own. */
   readonly ca?: string[] | undefined;
+  /** The same, parsed already; stands in for `ca` and `certificate`. */
+  readonly secureContext?: SecureContext | undefined;
   /** Our own, for services that want one; PEM. */
   readonly certificate?: { readonly cert: string; readonly key: string; readonly passphrase?: string } | undefined;
   /** Offered; where any is, the answer must name one of them. */
@@ -139,11 +142,12 @@ export function connectPump(
 }
 
 /** How the socket is connected: as told for this one, or by what the machine's network wants. */
-function wayOf({ connection, agent, ca, certificate }: ConnectOptions): ClientOptions {
+function wayOf({ connection, agent, ca, secureContext, certificate }: ConnectOptions): ClientOptions {
   if (connection !== undefined) return { createConnection: () => connection };
   return {
     ...(agent ? { agent } : {}),
     ...(ca ? { ca } : {}),
+    ...(secureContext ? { secureContext } : {}),
     ...(certificate ? { ...certificate } : {}),
   };
 }
