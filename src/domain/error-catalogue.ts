@@ -79,6 +79,18 @@ export const ERROR_CATALOGUE = {
     false,
     'An API of the cloud that is needed is not enabled in the project. The message has the command that enables it.',
   ),
+  CT_LOGIN_REFUSED: entry(
+    'denied',
+    4,
+    false,
+    'The SSH server of the machine refused the login. The message has the user and what was tried.',
+  ),
+  CT_FORWARD_PROHIBITED: entry(
+    'denied',
+    4,
+    false,
+    'The SSH server of the machine does not allow this forwarding, or this kind of session.',
+  ),
   CT_TARGET_NOT_FOUND: entry(
     'target',
     5,
@@ -160,6 +172,18 @@ export const ERROR_CATALOGUE = {
     8,
     false,
     'The peer sent more than the stated bound of a buffer. The tunnel was ended.',
+  ),
+  CT_PROTO_SSH: entry(
+    'protocol',
+    8,
+    true,
+    'The SSH handshake failed: the server closed it, offered nothing in common, or sent something malformed.',
+  ),
+  CT_HOST_KEY_CHANGED: entry(
+    'protocol',
+    8,
+    false,
+    'The machine shows another SSH host key than the one that is known or published. Nothing was sent to it.',
   ),
   CT_TUNNEL_LOST: entry('lost', 9, true, 'The tunnel was ready once and could not be kept.'),
   CT_SESSION_ENDED: entry('lost', 9, true, 'The cloud ended the session. The message has the reason it gave.'),

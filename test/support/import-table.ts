@@ -109,6 +109,12 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
     why: 'a front end takes a Dialer: no SDK, no websocket, no terminal',
   },
   {
+    folder: 'ssh',
+    may: ['ssh/**', 'broker/**', 'providers/provider.ts', 'transport/{tunnel,splice,listener}.ts', ...GROUND],
+    packages: ['ssh2'],
+    why: 'SSH over the stream of a Dialer, and a Dialer over SSH: no SDK, no websocket, no command',
+  },
+  {
     folder: 'lab',
     may: ['lab/**', '**/core/**', ...GROUND],
     packages: ['ws', 'mysql2', '@electric-sql/pglite', 'zod'],
