@@ -3,6 +3,8 @@ import type { CloudtunError } from '../../domain/errors.ts';
 import type { SlabPool } from '../../domain/slab-pool.ts';
 import type { IapRelayTicket, TicketSource } from '../../domain/ticket.ts';
 import type { World } from '../../runtime/world.ts';
+import type { MessagePump } from '../ws/message-pump.ts';
+import type { LinkEnd, LinkPhase, Verdict } from './core/close-codes.ts';
 import type { MemoryBudget } from './core/memory-budget.ts';
 import type { RelayOptions } from './relay-options.ts';
 import type { SpareConnections } from './spare-connections.ts';
@@ -27,4 +29,23 @@ export interface RelayLinkParts {
   readonly slabs: SlabPool;
   readonly uploads: MemoryBudget;
   readonly spares: SpareConnections;
+}
+
+/** One websocket, from the request on. */
+export interface Attempt {
+  phase: LinkPhase;
+  readonly name: string;
+  pump: MessagePump | undefined;
+  longClose: LinkEnd['longClose'];
+  /** With undefined: it carries the session now. */
+  readonly settle: (verdict: Verdict | undefined) => void;
+}
+
+/** What one go brings. */
+export interface Turn {
+  pieces: Buffer[];
+  byteCount: number;
+  /** DATA frames. */
+  sent: number;
+  failure: CloudtunError | undefined;
 }

@@ -10,27 +10,17 @@ import { Secret } from '../../domain/secret.ts';
 import type { IapRelayTicket } from '../../domain/ticket.ts';
 import { unlessAborted } from '../../runtime/deadline.ts';
 import { MessagePump, type PumpEnd } from '../ws/message-pump.ts';
-import { judgeClose, type LinkEnd, type LinkPhase, silent, type Verdict } from './core/close-codes.ts';
+import { judgeClose, silent, type Verdict } from './core/close-codes.ts';
 import { type NextTry, Perseverance } from './core/perseverance.ts';
 import { RelaySession, type RelayStep } from './core/relay-session.ts';
 import { DueTimer } from './due-timer.ts';
-import type { RelayLinkHandler, RelayLinkParts } from './relay-link-parts.ts';
+import type { Attempt, RelayLinkHandler, RelayLinkParts, Turn } from './relay-link-parts.ts';
 import { farEndName, openRelaySocket, type RelayRequest } from './relay-socket.ts';
 
 /** From the upgrade to tag 1 or 2; the service may still be waiting for the far side's TCP. */
 export const FIRST_FRAME_LIMIT_MS = 60_000;
 /** Frames made in one go before the event loop gets its turn: 1 MiB. */
 const SEND_BURST = 64;
-
-/** One websocket, from the request on. */
-interface Attempt {
-  phase: LinkPhase;
-  readonly name: string;
-  pump: MessagePump | undefined;
-  longClose: LinkEnd['longClose'];
-  /** With undefined: it carries the session now. */
-  readonly settle: (verdict: Verdict | undefined) => void;
-}
 
 export class RelayLink {
   readonly session: RelaySession;
@@ -48,6 +38,7 @@ export class RelayLink {
   #isOver = false;
   #isHeld = false;
   #sendSoon = false;
+  #isWorking = false;
   /** As it was when the handler was told last. */
   #confirmed = 0;
 
@@ -120,7 +111,7 @@ export class RelayLink {
 
   /** In the next turn, together with whatever else comes up until then. */
   wake(): void {
-    if (this.#sendSoon || this.#isOver) return;
+    if (this.#sendSoon || this.#isOver || this.#isWorking) return;
     this.#sendSoon = true;
     queueMicrotask(() => {
       this.#sendSoon = false;
@@ -131,6 +122,8 @@ export class RelayLink {
   /** Sends what still can be sent, closes the session, and resolves when the websocket is closed. Idempotent. */
   async close(reason = 'closed'): Promise<void> {
     if (!this.#isOver) {
+      // Also in the middle of a go: a reader may close when it has heard enough.
+      this.#isWorking = false;
       this.#work();
       this.#end();
       this.#tellEnd(reason);
@@ -275,26 +268,49 @@ export class RelayLink {
   /** Does what the session wants done: deliver, acknowledge, send. */
   #work(): void {
     const attempt = this.#attempt;
-    if (this.#isOver || attempt?.pump === undefined) return;
+    if (this.#isOver || this.#isWorking || attempt?.pump === undefined) return;
     const { pump } = attempt;
     const now = this.#parts.world.clock.now();
+    const turn: Turn = { pieces: [], byteCount: 0, sent: 0, failure: undefined };
+    let delivered = 0;
+    this.#isWorking = true;
     this.session.tick(now);
-    const pieces: Buffer[] = [];
-    let byteCount = 0;
-    let sent = 0;
-    let failure: CloudtunError | undefined;
+    this.#drain(attempt, pump, now, turn);
+    // What is taken at once may owe an acknowledge at once.
+    while (turn.byteCount > 0) {
+      const { pieces, byteCount } = turn;
+      delivered += byteCount;
+      turn.pieces = [];
+      turn.byteCount = 0;
+      this.#handler.deliver(pieces, byteCount);
+      if (this.#isOver) return;
+      this.#drain(attempt, pump, now, turn);
+    }
+    this.#isWorking = false;
+    pump.flush();
+    if (turn.failure) return this.#fail(turn.failure, attempt);
+    if (this.#isOver) return;
+    const isConfirmed = this.session.confirmed > this.#confirmed;
+    this.#confirmed = this.session.confirmed;
+    if (delivered > 0 || isConfirmed) this.#perseverance.moved();
+    if (turn.sent > 0 || isConfirmed) this.#handler.progressed();
+    if (turn.sent === SEND_BURST) this.#parts.world.clock.soon(() => this.#work());
+    this.#timer.by(this.session.wakeAt);
+  }
+
+  #drain(attempt: Attempt, pump: MessagePump, now: Millis, turn: Turn): void {
     for (;;) {
-      const maySend = sent < SEND_BURST && pump.isOpen && pump.hasRoom;
+      const maySend = turn.sent < SEND_BURST && pump.isOpen && pump.hasRoom;
       const step: RelayStep | undefined = this.session.next(now, maySend);
-      if (step === undefined) break;
+      if (step === undefined) return;
       switch (step.do) {
         case 'deliver':
-          pieces.push(step.payload);
-          byteCount += step.payload.length;
+          turn.pieces.push(step.payload);
+          turn.byteCount += step.payload.length;
           break;
         case 'send':
           pump.transmitParts(step.header, step.pieces);
-          if (step.pieces.length > 0) sent += 1;
+          if (step.pieces.length > 0) turn.sent += 1;
           break;
         case 'opened':
           this.#onOpened(attempt, step.sid, now);
@@ -310,20 +326,10 @@ export class RelayLink {
           this.#parts.world.log.info(step.message);
           break;
         case 'fail':
-          failure = step.error;
+          turn.failure = step.error;
           break;
       }
     }
-    if (byteCount > 0) this.#handler.deliver(pieces, byteCount);
-    pump.flush();
-    if (failure) return this.#fail(failure, attempt);
-    if (this.#isOver) return;
-    const isConfirmed = this.session.confirmed > this.#confirmed;
-    this.#confirmed = this.session.confirmed;
-    if (byteCount > 0 || isConfirmed) this.#perseverance.moved();
-    if (sent > 0 || isConfirmed) this.#handler.progressed();
-    if (sent === SEND_BURST) this.#parts.world.clock.soon(() => this.#work());
-    this.#timer.by(this.session.wakeAt);
   }
 
   #onOpened(attempt: Attempt, sid: Buffer, now: Millis): void {

@@ -146,11 +146,25 @@ export class RelayStream extends Duplex implements TunnelStream {
     this.#received += byteCount;
     this.#parts.moved(0, byteCount);
     this.#halfClose.heard(this.#now());
-    const isTakenAtOnce = this.readableFlowing === true && this.readableLength === 0;
-    // What waits must not hold on to the far larger buffers it is a view of.
-    if (isTakenAtOnce && pieces.length === 1) this.push(pieces[0]!);
-    else this.push(this.#parts.memory.concat(pieces, byteCount));
+    this.#hand(pieces, byteCount);
     this.#account();
+  }
+
+  /**
+   * A reader that takes everything at once gets views: copying them together costs more than the further writes. What waits is copied, so
+   * that it does not hold on to the far larger buffers it is a view of.
+   */
+  #hand(pieces: readonly Buffer[], byteCount: number): void {
+    let left = byteCount;
+    for (const [index, piece] of pieces.entries()) {
+      if (this.destroyed) return;
+      if (this.readableFlowing !== true || this.readableLength > 0) {
+        this.push(this.#parts.memory.concat(pieces.slice(index), left));
+        return;
+      }
+      this.push(piece);
+      left -= piece.length;
+    }
   }
 
   /** What the reader has not taken is not acknowledged; when it is too much, the websocket is not read. */

@@ -492,3 +492,39 @@ suite('a dead peer', () => {
     assert.match(JSON.stringify(relay.events), /did not answer a ping for 45 s/);
   });
 });
+
+suite('a reader that acts while it hears', () => {
+  test('writes and closes in the middle of a delivery: what it wrote leaves before the Close', async (t) => {
+    const { tunnel, relay } = await started(t);
+    const stream = await tunnel.open(never);
+    const end = await relay.end(1);
+    stream.on('data', () => {
+      stream.write('bye');
+      stream.destroy();
+    });
+    end.send(frames.data('one'), frames.data('two'), frames.data('three'));
+    await until(() => end.closed !== undefined);
+    assert.equal(end.bytes.toString(), 'bye');
+    assert.equal(end.closed, 1000);
+  });
+
+  test('stops in the middle of a delivery: the rest waits, whole', async (t) => {
+    const { tunnel, relay } = await started(t);
+    const stream = await tunnel.open(never);
+    const end = await relay.end(1);
+    const heard: Buffer[] = [];
+    stream.on('data', (bytes: Buffer) => {
+      heard.push(bytes);
+      stream.pause();
+    });
+    end.send(frames.data('one'), frames.data('two'), frames.data('three'));
+    await until(() => tunnel.stats().bytesDown === 11);
+    await settle();
+    assert.equal(Buffer.concat(heard).toString(), 'one');
+    while (Buffer.concat(heard).length < 11) {
+      stream.resume();
+      await settle();
+    }
+    assert.equal(Buffer.concat(heard).toString(), 'onetwothree');
+  });
+});
