@@ -2,6 +2,18 @@ import assert from 'node:assert/strict';
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import test from 'node:test';
+import { CONFIRM_LIMIT_MS, GRACE_MS } from '../../src/transport/iap/core/half-close.ts';
+import { RECONNECT_LIMIT_MS } from '../../src/transport/iap/core/reconnect-delay.ts';
+import { MAX_PAYLOAD } from '../../src/transport/iap/core/relay-frame.ts';
+import {
+  ACK_BYTES,
+  ACK_DELAY_MS,
+  ACK_PATIENCE_MS,
+  PATIENT_UPLOAD_BYTES,
+  UPLOAD_BYTES,
+} from '../../src/transport/iap/core/relay-session.ts';
+import { FIRST_FRAME_LIMIT_MS } from '../../src/transport/iap/relay-link.ts';
+import { MOST_HELD_BYTES } from '../../src/transport/iap/relay-stream.ts';
 import { SMUX_MAX_SENT_PAYLOAD } from '../../src/transport/smux/core/frame.ts';
 import { MAX_HELD_PER_SESSION, MAX_HELD_PER_STREAM } from '../../src/transport/smux/mux.ts';
 import { ACKNOWLEDGE_DELAY_MS, MAX_PAUSE_MS } from '../../src/transport/ssm/core/data-channel.ts';
@@ -99,6 +111,19 @@ const FIGURES: readonly (readonly [page: string, text: string])[] = [
   ['docs/protocol/ssm.md', `for at most ${MAX_PAUSE_MS / 1_000} s, and discards nothing`],
   ['docs/protocol/ssm.md', `cloudtun calls itself ${CLIENT_VERSION}, or ${BASIC_CLIENT_VERSION} to force basic mode`],
   ['docs/protocol/ssm.md', `cloudtun sends ${DEFAULT_MESSAGE_PAYLOAD.toLocaleString('en')} bytes at most`],
+  ['docs/protocol/iap.md', `puts ${MAX_PAYLOAD.toLocaleString('en')} bytes into a DATA frame at most`],
+  ['docs/protocol/iap.md', `at once from ${ACK_BYTES / 1024} KiB on, and after ${ACK_DELAY_MS} ms whatever it is`],
+  ['docs/protocol/iap.md', `while ${MOST_HELD_BYTES / MIB} MiB wait`],
+  ['docs/protocol/iap.md', `while ${UPLOAD_BYTES / MIB} MiB are not confirmed`],
+  [
+    'docs/protocol/iap.md',
+    `for ${ACK_PATIENCE_MS / 1_000} s though everything was sent, ${PATIENT_UPLOAD_BYTES / MIB} MiB may wait`,
+  ],
+  ['docs/protocol/iap.md', `for ${RECONNECT_LIMIT_MS / 60_000} minutes in all`],
+  ['docs/protocol/iap.md', `within ${FIRST_FRAME_LIMIT_MS / 1_000} s after 101`],
+  ['docs/protocol/iap.md', `the upload is confirmed (${CONFIRM_LIMIT_MS / 1_000} s at most)`],
+  ['docs/protocol/iap.md', `nothing came for ${GRACE_MS / 1_000} s`],
+  ['docs/adr/0013-iap-half-close.md', `nothing has come for ${GRACE_MS / 1_000} s`],
 ];
 
 for (const [page, text] of FIGURES) {
