@@ -109,6 +109,7 @@ export class ServiceLife {
     this.#readyAt = clock.now();
     this.#expiresAt = limits.ttl === undefined ? undefined : clock.wall() + limits.ttl;
     this.#limits = new LimitWatch(this.#world, limits, (step) => this.#onLimit(step));
+    if (this.#clients.size > 0) this.#limits.busy(true);
   }
 
   /** Counts a connection, from 1. */

@@ -15,7 +15,7 @@ export interface ImportRow {
 }
 
 const GROUND = ['domain/**', 'runtime/**', 'types/**'];
-const SERVICES = ['broker/**', 'forward/**'];
+const SERVICES = ['broker/**', 'forward/**', 'socks/**'];
 
 export const IMPORT_TABLE: readonly ImportRow[] = [
   {
@@ -113,6 +113,17 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
     may: ['ssh/**', 'broker/**', 'providers/provider.ts', 'transport/{tunnel,splice,listener}.ts', ...GROUND],
     packages: ['ssh2'],
     why: 'SSH over the stream of a Dialer, and a Dialer over SSH: no SDK, no websocket, no command',
+  },
+  {
+    folder: 'socks',
+    may: [
+      'socks/core/**',
+      'forward/{forward-types,local-client,service-life}.ts',
+      'broker/**',
+      'transport/{tunnel,splice,listener,peer-watch,local-memory}.ts',
+      ...GROUND,
+    ],
+    why: 'a front end takes a Dialer; the life of a local port, and its clients, are the ones of `forward`',
   },
   {
     folder: 'lab',
