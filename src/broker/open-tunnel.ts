@@ -12,7 +12,7 @@ import { AuditTrail } from './audit-trail.ts';
 import type { BrokerContext, OpenedTunnel, TunnelExplanation, TunnelRequest } from './broker-types.ts';
 import { type DestinationHops, Destinations, ON_DEMAND } from './destinations.ts';
 import { recordedSource } from './recorded-source.ts';
-import { findRoute, findRouteAnywhere, findTarget, requestedEndpoints } from './route.ts';
+import { anyEndpoint, findRoute, findRouteAnywhere, findTarget, requestedEndpoints } from './route.ts';
 import { sessionPlace } from './session-ledger.ts';
 
 /** Who asks is wanted for the journal; a network without the service that tells must not keep the tunnel from opening. */
@@ -63,7 +63,8 @@ export async function openTunnel(
 }
 
 /**
- * What `openTunnel` would do, without asking for a session: for `--explain`. One for each endpoint.
+ * What `openTunnel` would do, without asking for a session: for `--explain`. One for each endpoint, and one for all where the request is
+ * for anywhere.
  *
  * @param found the target, where it is known already
  */
@@ -76,9 +77,9 @@ export async function explainTunnel(
   const { finder, gatekeeper } = context.provider;
   checkRequest(request, context.provider);
   const target = found ?? (await findTarget(finder, request, signal));
-  const routes = await Promise.all(
-    requestedEndpoints(request, target).map((to) => findRoute(finder, request, target, to, signal)),
-  );
+  const isAnywhere = request.kind === 'machine' && request.anywhere === true;
+  const endpoints = isAnywhere ? [anyEndpoint(target)] : requestedEndpoints(request, target);
+  const routes = await Promise.all(endpoints.map((to) => findRoute(finder, request, target, to, signal)));
   return routes.map((route) => ({ route, access: gatekeeper.explain(route, request) }));
 }
 

@@ -76,6 +76,11 @@ export async function findRouteAnywhere(
   }
 }
 
+/** One endpoint that stands for all of a request for anywhere: what is asked of the cloud is the same for each. */
+export function anyEndpoint(target: Target): RemoteEndpoint {
+  return target.kind === 'host' ? { port: 443 } : { host: 'localhost', port: 443 };
+}
+
 /** The endpoints a request asks for. */
 export function requestedEndpoints(request: TunnelRequest, target: Target): readonly RemoteEndpoint[] {
   if (request.kind === 'machine') return request.to;

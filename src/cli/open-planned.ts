@@ -7,6 +7,8 @@ import type { TunnelEventListener } from '../domain/tunnel-event.ts';
 import type { ForwardEventListener, ListenRule, RunningForward } from '../forward/forward-types.ts';
 import { noProbe } from '../forward/no-probe.ts';
 import { openForward } from '../forward/open-forward.ts';
+import { openSocks } from '../socks/socks-server.ts';
+import type { RunningSocks, SocksPlan } from '../socks/socks-types.ts';
 import type { TunnelPlan } from './tunnel-plan.ts';
 
 /** What is asked, and of whom. */
@@ -47,6 +49,26 @@ export async function openPlanned(
       onEvent: options.onEvent,
     },
   );
+}
+
+/** The same for `socks`: one port, and what its clients name. */
+export function openPlannedSocks(
+  app: App,
+  plan: TunnelPlan,
+  planned: PlannedRequest,
+  options: Pick<SocksPlan, 'rules' | 'onEvent'>,
+): Promise<RunningSocks> {
+  const [only] = planned.candidates;
+  const [listen] = listenRules(plan, () => placeOf(undefined, only));
+  return openSocks(app, {
+    ...options,
+    listen: listen!,
+    limits: plan.settings,
+    open: async (onEvent, calledOff) => {
+      const { provider, target } = await settled(app, planned, onEvent, calledOff);
+      return openTunnel(app.contextFor(provider), planned.request, { onEvent, target }, calledOff);
+    },
+  });
 }
 
 /** The local side of a plan, the stable ports worked out; `place` is asked only if there is one. */

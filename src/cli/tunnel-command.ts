@@ -4,6 +4,7 @@ import { type App, composeApp } from '../compose.ts';
 import { formatEndpoint } from '../domain/endpoint.ts';
 import { asCloudtunError, CloudtunError } from '../domain/errors.ts';
 import type { ProviderId } from '../domain/target.ts';
+import type { ForwardReport, RunningForward } from '../forward/forward-types.ts';
 import { loopbackAddresses } from '../runtime/loopback.ts';
 import { BaseCommand } from './base-command.ts';
 import { chooseTarget } from './choose-target.ts';
@@ -20,6 +21,16 @@ import { questionOf, type TunnelPlan } from './tunnel-plan.ts';
 /** What `--json` prints: the last event, or the explanation of each route. */
 export type TunnelResult = EventJson | readonly ExplanationJson[];
 
+/** What a command has to serve. */
+export interface ServedPlan {
+  /** What the user called the target. */
+  readonly name: string;
+  readonly plan: TunnelPlan;
+  /** Of the plan, with the target that was chosen where its name had several. */
+  readonly planned: PlannedRequest;
+  readonly isProbed: boolean;
+}
+
 /** A command that holds a tunnel open in the foreground until a signal, a limit or the cloud ends it. */
 export abstract class TunnelCommand extends BaseCommand {
   #isStreaming = false;
@@ -28,7 +39,7 @@ export abstract class TunnelCommand extends BaseCommand {
   protected async hold(
     name: string,
     plan: TunnelPlan,
-    flags: { readonly explain: boolean; readonly 'no-probe': boolean },
+    flags: { readonly explain: boolean; readonly 'no-probe'?: boolean },
   ): Promise<TunnelResult> {
     this.#isStreaming = !flags.explain;
     await using app = await composeApp(this.world, questionOf(plan), this.prompts);
@@ -40,13 +51,45 @@ export abstract class TunnelCommand extends BaseCommand {
     }
   }
 
+  /** Serves what was planned until its end, and shows its life; the result is the last event. */
+  protected async serve(app: App, { name, plan, planned, isProbed }: ServedPlan): Promise<EventJson> {
+    const { terminal } = this;
+    const options = { placeOf: placesOf(app), name, user: plan.user, isJson: this.jsonEnabled() };
+    const screen = new ForwardScreen(this.world, terminal, options);
+    screen.opening();
+    const { onEvent } = screen;
+    await using forward = await openPlanned(app, plan, planned, { isProbed, onEvent }, this.signal);
+    using _ending = this.drainsFirst(forward);
+    await forward.ready;
+    if (!isProbed) terminal.note('  not probed: nothing is opened before the first connection');
+    const report = await forward.closed;
+    return this.ended(report, () => screen.closed(report));
+  }
+
+  /** The first signal drains, the second cuts. */
+  protected drainsFirst(service: Pick<RunningForward, 'drain' | 'cut'>): Disposable {
+    return this.interruption.drainFirst({
+      drain: () => service.drain('interrupted'),
+      cut: () => service.cut('interrupted'),
+    });
+  }
+
+  /** Sets the exit code and shows the end, an error last. */
+  protected ended(report: ForwardReport, show: () => EventJson): EventJson {
+    const { exitCode, error } = outcomeOf(report, this.interruption.exitCode);
+    process.exitCode ??= exitCode;
+    const closed = show();
+    if (error && !this.jsonEnabled()) reportError(error, this.terminal, this.world.log.level);
+    return closed;
+  }
+
   async #hold(app: App, name: string, plan: TunnelPlan, isProbed: boolean): Promise<EventJson> {
     for (const orphan of await endOrphans(app, this.signal)) this.terminal.note(orphanNote(orphan));
     const { terminal } = this;
-    const isJson = this.jsonEnabled();
-    const placeOf = (cloud: ProviderId) => app.providers.find(({ id }) => id === cloud) ?? nowhere(cloud);
-    const screen = new ForwardScreen(this.world, terminal, { placeOf, name, user: plan.user, isJson });
-    const open = (planned: PlannedRequest) => this.#follow(app, plan, planned, screen, isProbed);
+    const open = async (planned: PlannedRequest) => {
+      this.signal.throwIfAborted();
+      return await this.serve(app, { name, plan, planned, isProbed });
+    };
     const planned = { request: plan.request, candidates: app.candidates };
     try {
       return await open(planned);
@@ -56,31 +99,6 @@ export abstract class TunnelCommand extends BaseCommand {
       terminal.settle();
       return await open(await chooseTarget(planned, thrown, this.signal));
     }
-  }
-
-  async #follow(
-    app: App,
-    plan: TunnelPlan,
-    planned: PlannedRequest,
-    screen: ForwardScreen,
-    isProbed: boolean,
-  ): Promise<EventJson> {
-    this.signal.throwIfAborted();
-    screen.opening();
-    const { onEvent } = screen;
-    await using forward = await openPlanned(app, plan, planned, { isProbed, onEvent }, this.signal);
-    using _ending = this.interruption.drainFirst({
-      drain: () => forward.drain('interrupted'),
-      cut: () => forward.cut('interrupted'),
-    });
-    await forward.ready;
-    if (!isProbed) this.terminal.note('  not probed: nothing is opened before the first connection');
-    const report = await forward.closed;
-    const { exitCode, error } = outcomeOf(report, this.interruption.exitCode);
-    process.exitCode ??= exitCode;
-    const closed = screen.closed(report);
-    if (error && !this.jsonEnabled()) reportError(error, this.terminal, this.world.log.level);
-    return closed;
   }
 
   async #explain(app: App, plan: TunnelPlan): Promise<readonly ExplanationJson[]> {
@@ -118,6 +136,11 @@ function addresses(bind: readonly string[]): readonly string[] {
 
 function localName(host: string, port: number): string {
   return port === 0 ? `any free port of ${host}` : formatEndpoint({ host, port });
+}
+
+/** Where the targets of a cloud are. */
+export function placesOf(app: App): (cloud: ProviderId) => Place {
+  return (cloud) => app.providers.find(({ id }) => id === cloud) ?? nowhere(cloud);
 }
 
 /** A cloud that no provider was made for has no routes, so this is never shown. */

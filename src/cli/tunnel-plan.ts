@@ -28,7 +28,7 @@ export interface PlannedRule {
   readonly bind?: readonly string[];
   /** 0: any free port. */
   readonly port: number | ((place: PortPlace) => number);
-  /** Undefined for a database, whose endpoint the cloud knows. */
+  /** Undefined for a database, whose endpoint the cloud knows, and for `socks`, whose clients name theirs. */
   readonly to?: RemoteEndpoint;
 }
 
@@ -80,6 +80,25 @@ export function planForward(
     rules,
     settings: tunnelSettings(flags, catalogue, entry),
     user: entry?.user,
+  };
+}
+
+/** The port that SOCKS has at IANA. */
+const SOCKS_PORT = 1080;
+
+/** The plan of `socks TARGET`: one local port, and what its clients name. */
+export function planSocks(target: string, flags: PlanFlags, catalogue: Catalogue): TunnelPlan {
+  const entry = catalogue.targets.get(target);
+  if (entry && entry.kind !== 'machine') {
+    throw notA('machine', entry, entry.via === undefined ? undefined : `cloudtun socks ${entry.via}`);
+  }
+  const { cloud, text } = entry ? { cloud: entry.cloud, text: entry.instance } : splitCloudPrefix(target);
+  return {
+    request: { kind: 'machine', text, to: [], anywhere: true, ...sessionOptions(flags) },
+    cloud,
+    rules: [{ port: parsePort(flags.port) ?? SOCKS_PORT }],
+    settings: tunnelSettings(flags, catalogue, entry),
+    user: undefined,
   };
 }
 

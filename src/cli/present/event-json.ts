@@ -1,6 +1,6 @@
 import type { CloudtunError } from '../../domain/errors.ts';
 import type { Millis } from '../../domain/millis.ts';
-import type { ProviderId } from '../../domain/target.ts';
+import type { ProviderId, Target } from '../../domain/target.ts';
 import type { TunnelEvent } from '../../domain/tunnel-event.ts';
 import type { ForwardEvent, ForwardReport } from '../../forward/forward-types.ts';
 import { isoTime } from '../../runtime/iso-time.ts';
@@ -83,10 +83,30 @@ function readyJson(event: ReadyEvent, place: Place, at: string): EventJson {
     },
     to: { ...(to.host !== undefined && { host: to.host }), port: to.port },
     ...(node.id !== target.id && { via: { id: node.id, ...(node.name !== undefined && { name: node.name }) } }),
-    ...(place.region !== undefined && { region: place.region }),
-    ...(place.project !== undefined && { project: place.project }),
-    ...(place.profile !== undefined && { profile: place.profile }),
+    ...placeJson(place),
     expiresAt: event.expiresAt === undefined ? null : isoTime(event.expiresAt),
+  };
+}
+
+export function targetJson(target: Target): Extract<EventJson, { event: 'ready' }>['target'] {
+  return {
+    provider: target.provider,
+    kind: target.kind,
+    id: target.id,
+    ...(target.kind !== 'database' && target.name !== undefined && { name: target.name }),
+    ...(target.kind === 'database' && { engine: target.engine, engineLabel: target.engineLabel }),
+  };
+}
+
+export function placeJson({ region, project, profile }: Place): {
+  region?: string;
+  project?: string;
+  profile?: string;
+} {
+  return {
+    ...(region !== undefined && { region }),
+    ...(project !== undefined && { project }),
+    ...(profile !== undefined && { profile }),
   };
 }
 
@@ -123,6 +143,6 @@ function tunnelEventJson(event: TunnelEvent, at: string): EventJson {
   }
 }
 
-function optionalError(error: CloudtunError | undefined): { error?: ReturnType<typeof errorJson> } {
+export function optionalError(error: CloudtunError | undefined): { error?: ReturnType<typeof errorJson> } {
   return error === undefined ? {} : { error: errorJson(error) };
 }

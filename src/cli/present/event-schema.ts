@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { ENGINES, PROVIDER_IDS, TARGET_KINDS } from '../../domain/target.ts';
 
 /*
- * The JSON lines of `rds --json`, `sql --json` and `forward --json`, and the error object of every `--json`: public, so fields are added and
+ * The JSON lines of `rds --json`, `sql --json`, `forward --json` and `socks --json`, and the error object of every `--json`: public, so fields are added and
  * never renamed. docs/reference/events.schema.json is generated from here (scripts/events-schema.ts).
  */
 
@@ -29,6 +29,8 @@ const nodeSchema = z.object({ id: z.string(), name: z.string().optional() });
 
 const rule = { rule: count.meta({ description: 'which -L, counted from 0 in the order given' }) };
 
+const endpoint = z.object({ host: z.string().optional(), port: z.int().min(1).max(65_535) });
+
 const readySchema = z.object({
   event: z.literal('ready'),
   ...at,
@@ -47,9 +49,11 @@ const readySchema = z.object({
     engine: z.enum(ENGINES).optional(),
     engineLabel: z.string().optional(),
   }),
-  to: z
-    .object({ host: z.string().optional(), port: z.int().min(1).max(65_535) })
-    .meta({ description: 'as the far machine sees it; without host: the machine itself' }),
+  to: endpoint.optional().meta({
+    description:
+      'as the far machine sees it; without host: the machine itself; absent for socks, whose clients name theirs',
+  }),
+  pac: z.url().optional().meta({ description: 'of socks: where the proxy auto-configuration file is' }),
   via: nodeSchema
     .optional()
     .meta({ description: 'the machine in between; absent when the target is dialled directly' }),
@@ -66,10 +70,29 @@ const clientSchema = z.object({
   ...rule,
   connection: z.int().min(1).meta({ description: 'counts the connections of this command from 1' }),
   from: z.string().meta({ description: "the client's address" }),
+  to: endpoint.optional().meta({ description: 'of socks: where it goes; without host: the machine itself' }),
   clients: count.meta({ description: 'open after this change' }),
   bytesUp: count.meta({ description: 'of this connection' }),
   bytesDown: count.meta({ description: 'of this connection' }),
   error: errorSchema.optional(),
+});
+
+const refusedSchema = z
+  .object({
+    event: z.literal('refused'),
+    ...at,
+    from: z.string().meta({ description: "the client's address" }),
+    to: endpoint.optional().meta({ description: 'what it asked for, when it said so' }),
+    error: errorSchema,
+  })
+  .meta({ description: 'of socks: a client asked for what it cannot have, and nothing was dialled for it' });
+
+const destinationSchema = z.object({
+  to: z.string().meta({ description: 'host:port' }),
+  connections: count,
+  failed: count.meta({ description: 'of these, how many ended in an error' }),
+  bytesUp: count,
+  bytesDown: count,
 });
 
 const sessionId = { sessionId: z.string() };
@@ -80,6 +103,7 @@ export const eventSchema = z
   .discriminatedUnion('event', [
     readySchema,
     clientSchema,
+    refusedSchema,
     z.object({ event: z.literal('phase'), ...at, phase: z.string(), durationMs: z.number().min(0) }),
     z.object({
       event: z.literal('session'),
@@ -109,6 +133,10 @@ export const eventSchema = z
       bytesUp: count,
       bytesDown: count,
       error: errorSchema.optional(),
+      destinations: z
+        .array(destinationSchema)
+        .optional()
+        .meta({ description: 'of socks: what went where, the one with most bytes first' }),
     }),
     z
       .object({ event: z.literal('error'), ...at, error: errorSchema })
@@ -117,7 +145,7 @@ export const eventSchema = z
   .meta({
     title: 'cloudtun events',
     description:
-      'one JSON object a line on stdout of `cloudtun rds --json`, `cloudtun sql --json` and `cloudtun forward --json`',
+      'one JSON object a line on stdout of `cloudtun rds --json`, `cloudtun sql --json`, `cloudtun forward --json` and `cloudtun socks --json`',
   });
 
 export type ErrorJson = z.infer<typeof errorSchema>;

@@ -35,7 +35,8 @@ function via(route: Route): string | undefined {
   return node.id !== target.id || to.host !== undefined ? `via ${viaLabel(route)}` : undefined;
 }
 
-function expiry(expiresAt: Millis | undefined, now: Millis): string {
+/** `expires 18:02` */
+export function expiry(expiresAt: Millis | undefined, now: Millis): string {
   if (expiresAt === undefined) return 'no time limit';
   const date = new Date(expiresAt);
   const time = clockTime(expiresAt).slice(0, 5);
@@ -79,7 +80,8 @@ export function drainingText(clients: number, because: CloseReason): string | un
   return `draining ${plural(clients, 'connection')}${because === 'interrupted' ? ' (again to cut)' : ''} ...`;
 }
 
-function plural(count: number, noun: string): string {
+/** `3 connections` */
+export function plural(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }
 
