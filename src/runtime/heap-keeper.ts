@@ -6,12 +6,14 @@ import type { Clock } from './clock.ts';
 /** Every byte that moves is garbage soon after, in blocks outside of V8's heap. After so many of them the young ones are collected. */
 const YOUNG_BYTES = 8_000_000;
 /**
- * Garbage of all kinds beyond this is worth a whole collection, if that many connections began since the last one: what lives as long as
- * a connection is old when it dies, and no other collection frees it. A bulk transfer makes as much, and all of it young; the figures do
- * not tell one from the other (measured; see docs/adr/0015-memory-of-busy-tunnels.md).
+ * Garbage of all kinds beyond this is worth a whole collection, if that many connections began since the last one, or that much time
+ * went by: what lives as long as a connection is old when it dies, and no other collection frees it. A bulk transfer makes as much, nearly
+ * all of it young, and must not pay for a collection of everything every time; the figures do not tell one from the other (measured;
+ * see docs/adr/0015-memory-of-busy-tunnels.md).
  */
-const OLD_GARBAGE_BYTES = 12_000_000;
-const OLD_CONNECTIONS = 100;
+const OLD_GARBAGE_BYTES = 10_000_000;
+const OLD_CONNECTIONS = 50;
+const MAJOR_INTERVAL: Millis = 1_500;
 /** How often it is looked for, while bytes move. */
 const LOOK_INTERVAL: Millis = 50;
 
@@ -32,6 +34,7 @@ export class HeapKeeper {
   readonly #heap: Heap;
   #youngBytes = 0;
   #connections = 0;
+  #majorAt: Millis = Number.NEGATIVE_INFINITY;
   #leastBytes = Number.POSITIVE_INFINITY;
   #isWatching = false;
   #wasBusy = false;
@@ -65,8 +68,11 @@ export class HeapKeeper {
   #look(): void {
     const used = this.#heap.usedBytes();
     this.#leastBytes = Math.min(this.#leastBytes, used);
-    if (this.#connections >= OLD_CONNECTIONS && used > this.#leastBytes + OLD_GARBAGE_BYTES) {
+    const now = this.#clock.now();
+    const isTime = this.#connections >= OLD_CONNECTIONS || now - this.#majorAt >= MAJOR_INTERVAL;
+    if (isTime && used > this.#leastBytes + OLD_GARBAGE_BYTES) {
       this.#connections = 0;
+      this.#majorAt = now;
       this.#heap.collect('major');
       this.#leastBytes = this.#heap.usedBytes();
     }

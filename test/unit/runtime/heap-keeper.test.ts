@@ -37,17 +37,28 @@ test('what many connections leave behind is collected when it is worth it, and o
   const target = heap();
   const { turn } = kept(target);
   turn();
-  target.used += 11_000_000;
+  target.used += 9_000_000;
   turn(200);
   assert.deepEqual(target.collections, []);
   target.used += 2_000_000;
   turn();
   assert.deepEqual(target.collections, ['major']);
   target.used += 20_000_000;
-  turn(99);
-  assert.equal(target.collections.length, 1, 'few connections since then');
+  turn(49);
+  assert.equal(target.collections.length, 1, 'few connections since then, and a moment ago');
   turn(1);
   assert.equal(target.collections.length, 2);
+});
+
+test('without connections it is collected once in one and a half seconds at most', () => {
+  const target = heap();
+  const { turn } = kept(target);
+  turn();
+  for (let index = 0; index < 60; index++) {
+    target.used += 15_000_000;
+    turn();
+  }
+  assert.deepEqual(target.collections, ['major', 'major']);
 });
 
 test('what lives on is not taken for garbage again and again', () => {
