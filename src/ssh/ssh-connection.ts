@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream';
 import ssh2 from 'ssh2';
 import type { Dialer, TunnelStream } from '../domain/dialer.ts';
 import { formatEndpoint } from '../domain/endpoint.ts';
@@ -21,32 +22,25 @@ export class SshConnection implements AsyncDisposable {
   readonly client: ssh2.Client;
   readonly server: SshServer;
   readonly user: string;
-  readonly forwardsAgent: boolean;
   /** Settles once, never rejects: with why it broke, or undefined when we closed it. */
   readonly closed: Promise<CloudtunError | undefined>;
   readonly #world: World;
   readonly #stream: TunnelStream;
+  readonly #streams = new Set<Duplex>();
   #isClosing = false;
   #failure: CloudtunError | undefined;
 
-  constructor(
-    world: World,
-    client: ssh2.Client,
-    stream: TunnelStream,
-    server: SshServer,
-    user: string,
-    forwardsAgent: boolean,
-  ) {
+  constructor(world: World, client: ssh2.Client, stream: TunnelStream, server: SshServer, user: string) {
     this.#world = world;
     this.client = client;
     this.#stream = stream;
     this.server = server;
     this.user = user;
-    this.forwardsAgent = forwardsAgent;
     this.closed = new Promise((resolve) => {
       const end = (cause: unknown) => {
         if (!this.#isClosing) this.#failure ??= connectionLost(server, cause);
         stream.destroy();
+        for (const each of this.#streams) each.destroy(this.#failure);
         resolve(this.#failure);
       };
       client.on('error', (error) => end(error));
@@ -59,6 +53,12 @@ export class SshConnection implements AsyncDisposable {
   /** Why it broke; undefined while it stands, or when we closed it. */
   get failure(): CloudtunError | undefined {
     return this.#failure;
+  }
+
+  /** A stream over this connection, to be destroyed with it: one that nobody reads would not see its end. */
+  adopt(stream: Duplex): void {
+    this.#streams.add(stream);
+    stream.once('close', () => this.#streams.delete(stream));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -121,7 +121,7 @@ async function connectOnce(
     stream.destroy();
     throw withSshHint(error, server);
   }
-  return new SshConnection(world, client, stream, server, login.user, options.forwardAgent !== undefined);
+  return new SshConnection(world, client, stream, server, login.user);
 }
 
 /** A port that refuses is most likely a machine without an sshd. */

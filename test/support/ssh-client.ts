@@ -15,15 +15,15 @@ export function keyLogin(key: EphemeralKey, retryAfter: readonly number[] = []):
   };
 }
 
-/** What is known of the test sshd in this world. */
-export function expectationOf(world: World): HostKeyExpectation {
-  return hostKeyExpectation(new KnownHosts(world), 'aws:i-0test', 'web-1', undefined);
+/** What is known of a test sshd in this world. */
+export function hostKeysOf(world: World, name = 'web-1'): HostKeyExpectation {
+  return hostKeyExpectation(new KnownHosts(world), `aws:${name}`, name, undefined);
 }
 
 /** Logged in to the test sshd with a new key. */
 export async function loggedIn(world: World, sshd: TestSshd, options: SshConnectOptions = {}): Promise<SshConnection> {
   const key = ephemeralKey();
   sshd.accepted.add(key.publicKey);
-  const server = { to: { port: sshd.port }, label: 'web-1', hostKeys: expectationOf(world) };
+  const server = { to: { port: sshd.port }, label: 'web-1', hostKeys: hostKeysOf(world) };
   return connectSsh(world, loopbackDialer(), server, keyLogin(key), options, new AbortController().signal);
 }

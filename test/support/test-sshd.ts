@@ -22,8 +22,8 @@ export interface TestSshdOptions {
   readonly shell?: Command;
   /** Decides about a login beyond the accepted keys: `attempt` counts publickey attempts from 1. */
   readonly admits?: (attempt: number) => boolean;
-  /** Where direct-tcpip goes: a local port, or a refusal. */
-  readonly forward?: (to: Required<RemoteEndpoint>) => number | 'prohibited' | 'refused';
+  /** Where direct-tcpip goes: a local port, a refusal, or no answer at all. Without it: prohibited. */
+  readonly forward?: (to: Required<RemoteEndpoint>) => number | 'refused' | 'silent';
 }
 
 /** An sshd of ssh2's own server on loopback, for what OpenSSH cannot be told to do. */
@@ -92,13 +92,14 @@ export class TestSshd implements AsyncDisposable {
       context.accept();
     });
     client.on('session', (accept) => this.#session(accept()));
+    const { forward } = this.#options;
+    if (!forward) return;
     client.on('tcpip', (accept, reject, { destIP, destPort }) => {
-      const to = this.#options.forward?.({ host: destIP, port: destPort }) ?? 'prohibited';
-      // RFC 4254, section 5.1: 1 is "administratively prohibited", 2 "connect failed".
-      const refuse = reject as unknown as (reason: number) => void;
-      if (typeof to !== 'number') return refuse(to === 'prohibited' ? 1 : 2);
+      const to = forward({ host: destIP, port: destPort });
+      if (to === 'silent') return;
+      if (to === 'refused') return reject();
       const socket = connect({ host: '127.0.0.1', port: to, allowHalfOpen: true });
-      socket.on('error', () => refuse(2));
+      socket.on('error', () => reject());
       socket.on('connect', () => {
         const channel = accept();
         channel.on('error', () => {});

@@ -7,7 +7,7 @@ import { ephemeralKey } from '../../../src/ssh/ephemeral-key.ts';
 import type { HostKeyVerdict } from '../../../src/ssh/host-keys.ts';
 import { connectSsh } from '../../../src/ssh/ssh-connection.ts';
 import { type ManualWorld, manualWorld } from '../../support/manual-world.ts';
-import { expectationOf, keyLogin, loggedIn } from '../../support/ssh-client.ts';
+import { hostKeysOf, keyLogin, loggedIn } from '../../support/ssh-client.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';
 import { loopbackDialer, TestSshd } from '../../support/test-sshd.ts';
 import { until } from '../../support/until.ts';
@@ -56,7 +56,7 @@ test('a login, and a goodbye that leaves nothing open', async (t) => {
 test('a key that is not admitted is refused, with what was tried', async (t) => {
   const { world, clock } = await worldIn(t);
   await using sshd = await new TestSshd().listen();
-  const server = { to: { port: sshd.port }, label: 'web-1', hostKeys: expectationOf(world) };
+  const server = { to: { port: sshd.port }, label: 'web-1', hostKeys: hostKeysOf(world) };
   const error = await failureOf(connectSsh(world, loopbackDialer(), server, keyLogin(ephemeralKey()), {}, never()));
   assert.equal(error.code, 'CT_LOGIN_REFUSED');
   assert.equal(error.exitCode, 4);
@@ -75,7 +75,7 @@ test('a key that arrives late is tried again, over a new stream', async (t) => {
   const key = ephemeralKey();
   sshd.accepted.add(key.publicKey);
   const dialer = loopbackDialer();
-  const server = { to: { port: sshd.port }, label: 'web-1', hostKeys: expectationOf(world) };
+  const server = { to: { port: sshd.port }, label: 'web-1', hostKeys: hostKeysOf(world) };
   const pauses: number[] = [];
   const onRetry = (pause: number) => {
     pauses.push(pause);
@@ -108,7 +108,7 @@ test('a changed host key stops before any login', async (t) => {
 test('no sshd: refused, silent, something else, closed at once, closed in the key exchange', async (t) => {
   const { world, clock } = await worldIn(t);
   const attempt = (port: number) => {
-    const server = { to: { port }, label: 'web-1', hostKeys: expectationOf(world) };
+    const server = { to: { port }, label: 'web-1', hostKeys: hostKeysOf(world) };
     return failureOf(connectSsh(world, loopbackDialer(), server, keyLogin(ephemeralKey()), {}, never()));
   };
   const gone = await oddServer(t, (socket) => socket.destroy());
@@ -137,7 +137,7 @@ test('called off in the middle of a handshake', async (t) => {
   const { world, clock } = await worldIn(t);
   const port = await oddServer(t, (socket) => socket.write('SSH-2.0-slow\r\n'));
   const calledOff = new AbortController();
-  const server = { to: { port }, label: 'web-1', hostKeys: expectationOf(world) };
+  const server = { to: { port }, label: 'web-1', hostKeys: hostKeysOf(world) };
   const attempt = failureOf(
     connectSsh(world, loopbackDialer(), server, keyLogin(ephemeralKey()), {}, calledOff.signal),
   );

@@ -1,0 +1,91 @@
+import { type Readable, Transform, type Writable } from 'node:stream';
+import { CloudtunError } from '../domain/errors.ts';
+import { EscapeFilter } from './core/escape-filter.ts';
+import { carry, openChannel, type SessionReport } from './run-command.ts';
+import type { SshConnection } from './ssh-connection.ts';
+
+/** A person's terminal, as far as a session needs it. */
+export interface ShellTerminal {
+  /** `xterm-256color` */
+  readonly type: string;
+  readonly input: Readable;
+  readonly output: Writable;
+  readonly errors: Writable;
+  size(): { readonly columns: number; readonly rows: number };
+  /** Calls back after each change of the size; returns how to stop that. */
+  onResize(changed: () => void): () => void;
+  /** Whether keys come as they are typed, unechoed, Ctrl-C included. Does nothing where the input is no terminal. */
+  setRaw(isRaw: boolean): void;
+}
+
+export interface ShellOptions {
+  /** Run in the terminal instead of a login shell. */
+  readonly command?: string;
+}
+
+const HELP = [
+  'Supported escape sequences:',
+  ' ~.  close the connection',
+  ' ~?  this message',
+  ' ~~  send the escape character',
+  '(they are recognised right after a newline)',
+];
+
+/**
+ * A session with a terminal on the far side: size and its changes, raw keys, the escape `~.`. The terminal is as it was when this
+ * settles, on every path.
+ *
+ * @throws as `runCommand`; CT_INTERRUPTED after `~.`
+ */
+export async function openShell(
+  connection: SshConnection,
+  terminal: ShellTerminal,
+  { command }: ShellOptions,
+  signal: AbortSignal,
+): Promise<SessionReport> {
+  const { columns, rows } = terminal.size();
+  const pty = { term: terminal.type, cols: columns, rows };
+  const channel = await openChannel(connection, signal, (take) => {
+    if (command === undefined) connection.client.shell(pty, take);
+    else connection.client.exec(command, { pty }, take);
+  });
+  let isClosed = false;
+  const keys = escaped(terminal, () => {
+    isClosed = true;
+    channel.close();
+  });
+  const forget = terminal.onResize(() => {
+    const size = terminal.size();
+    channel.setWindow(size.rows, size.columns, 0, 0);
+  });
+  terminal.setRaw(true);
+  try {
+    terminal.input.pipe(keys);
+    return await carry(connection, channel, { input: keys, output: terminal.output, errors: terminal.errors }, signal);
+  } catch (error) {
+    if (!isClosed || connection.failure) throw error;
+    throw new CloudtunError('CT_INTERRUPTED', `the connection to ${connection.server.label} was closed with ~.`, {
+      cause: error,
+    });
+  } finally {
+    terminal.input.unpipe(keys);
+    terminal.input.pause();
+    forget();
+    terminal.setRaw(false);
+  }
+}
+
+/** What was typed, without what was meant for us. */
+function escaped(terminal: ShellTerminal, close: () => void): Transform {
+  const filter = new EscapeFilter();
+  return new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      const { pass, asked } = filter.take(chunk);
+      for (const each of asked) {
+        if (each === 'help') terminal.errors.write(`${HELP.join('\r\n')}\r\n`);
+        else close();
+      }
+      done(null, pass.length === 0 ? undefined : pass);
+    },
+  });
+}
