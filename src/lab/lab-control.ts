@@ -17,6 +17,8 @@ export interface ControlledLab {
   setGcpApiFaults(faults: readonly ApiFault[]): void;
   /** Of the IAP relay. Throws when the patch is wrong. */
   setRelayFaults(patch: object): void;
+  /** Of the machines' sshd. Throws when the patch is wrong. */
+  setSshFaults(patch: object): void;
   /** Ends the access tokens of a person at Google now, the refresh tokens too when it is for good. */
   revokeTokens(email: string, forGood: boolean): void;
   /** Requests and frames that the relay saw. */
@@ -33,7 +35,7 @@ const SIGN_IN_MODES: readonly SignInMode[] = ['page', 'approve', 'deny'];
  * - `GET /_lab/status`
  * - `GET /_lab/relay`: the journal of the IAP relay
  * - `POST /_lab/faults` `{ "api"?: [...], "gateway"?: {...}, "sessions"?: { "<id>": {...} | null }, "signIn"?: "approve", "gcpApi"?: [...],
- *   "relay"?: {...} }`: each member that is given replaces what was set before
+ *   "relay"?: {...}, "ssh"?: {...} }`: each member that is given replaces what was set before
  * - `POST /_lab/revoke` `{ "email": "…", "forGood"?: true }`: Google's tokens of a person
  * - `POST /_lab/stop`
  */
@@ -57,7 +59,7 @@ export async function answerControl(lab: ControlledLab, token: Secret, request: 
 
 function setFaults(lab: ControlledLab, body: string): HttpAnswer {
   try {
-    const { api, gateway, sessions, signIn, gcpApi, relay, ...rest } = asObject(JSON.parse(body));
+    const { api, gateway, sessions, signIn, gcpApi, relay, ssh, ...rest } = asObject(JSON.parse(body));
     const [unknown] = Object.keys(rest);
     if (unknown !== undefined) throw new RangeError(`unknown member ${unknown}`);
     const apiFaults = readApiFaults(api);
@@ -70,6 +72,7 @@ function setFaults(lab: ControlledLab, body: string): HttpAnswer {
       lab.setSessionFaults(id, patch === null ? undefined : asObject(patch));
     }
     if (relay !== undefined) lab.setRelayFaults(asObject(relay));
+    if (ssh !== undefined) lab.setSshFaults(asObject(ssh));
     if (apiFaults !== undefined) lab.setApiFaults(apiFaults);
     if (gcpApiFaults !== undefined) lab.setGcpApiFaults(gcpApiFaults);
     if (mode !== undefined) lab.setSignIn(mode);

@@ -4,6 +4,7 @@ import type { Counters } from './aws/core/observations.ts';
 import type { FaultPlan } from './aws/faults.ts';
 import type { SessionStatus } from './aws/sessions.ts';
 import type { GcpLabStatus } from './gcp/gcp-status.ts';
+import type { SshPatch } from './ssh/ssh-faults.ts';
 
 /** What `GET /_lab/status` answers and `lab status` shows. No secret but the MFA code, which is good for the lab only. */
 export interface LabStatus {
@@ -26,7 +27,9 @@ export interface LabStatus {
   readonly apiCalls: Readonly<Record<string, number>>;
   readonly apiFaults: readonly ApiFault[];
   readonly gatewayFaults: FaultPlan;
-  /** Everything above is the AWS half. */
+  /** Of the machines' sshd in both clouds, as it was set. */
+  readonly sshFaults: SshPatch;
+  /** Everything above but `sshFaults` is the AWS half. */
   readonly gcp: GcpLabStatus;
 }
 

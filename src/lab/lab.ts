@@ -11,6 +11,7 @@ import { LabKms } from './aws/api/kms-api.ts';
 import { SignInDesk, type SignInMode } from './aws/api/sign-in.ts';
 import { userPrincipal } from './aws/api/sts-api.ts';
 import { checkUpgrade } from './aws/api/upgrade-check.ts';
+import { AwsSsh } from './aws/aws-ssh.ts';
 import { FaultBoard, type FaultPatch } from './aws/faults.ts';
 import { createGateway, type Gateway } from './aws/gateway.ts';
 import type { Inventory } from './aws/inventory.ts';
@@ -26,6 +27,9 @@ import { joinEnvironments, type LabEnvironment, type LabProfiles, writeLabFiles 
 import type { LabStatus } from './lab-status.ts';
 import type { LabBackend, LoopbackAddress } from './loopback-services.ts';
 import { NodeServices } from './node-services.ts';
+import { AdmittedKeys } from './ssh/admitted-keys.ts';
+import { LabSshd } from './ssh/lab-sshd.ts';
+import { SshFaults, type SshPatch } from './ssh/ssh-faults.ts';
 
 export interface LabOptions {
   /** Default: the practice account. */
@@ -40,6 +44,8 @@ export interface LabOptions {
   readonly apiFaults?: readonly ApiFault[];
   /** No page of an API answer is longer; default: as long as AWS allows. */
   readonly pageLimit?: number;
+  /** Of the machines' sshd, in both clouds. */
+  readonly sshFaults?: SshPatch;
   /** Of the Google half. */
   readonly gcp?: GcpLabOptions;
 }
@@ -71,7 +77,12 @@ export interface Lab extends AsyncDisposable {
   readonly keys: KeyRing;
   readonly kms: LabKms;
   readonly desk: SignInDesk;
-  /** The Google half; everything above is the AWS one, but `databases` and `environment`, which are both's. */
+  /** The sshd of the practice machines, with their host keys and files. */
+  readonly sshd: LabSshd;
+  readonly sshFaults: SshFaults;
+  /** Public keys that may log in: what EC2 Instance Connect pushed, and what a test adds as `authorized_keys`. */
+  readonly sshKeys: AdmittedKeys;
+  /** The Google half; everything above is the AWS one, but `databases`, `environment` and `ssh…`, which are both's. */
   readonly gcp: GcpLab;
   status(): LabStatus;
   /** Aborts when somebody asked the lab to stop through its control endpoint. */
@@ -109,10 +120,15 @@ async function buildLab(world: World, options: LabOptions, lifetime: Lifetime): 
   const desk = new SignInDesk(world, options.signIn ?? 'page');
   const services = lifetime.use(new NodeServices());
   const databases = lifetime.use(new LabDatabases(world, options.databases));
-  const network = new LabNetwork({
+  const sshFaults = new SshFaults(options.sshFaults);
+  const sshd = lifetime.use(new LabSshd(world, sshFaults));
+  const sshKeys = new AdmittedKeys(() => world.clock.wall());
+  const awsSsh = new AwsSsh({ sshd, keys: sshKeys, inventory: () => inventory, network: () => network });
+  const network: LabNetwork = new LabNetwork({
     inventory: () => inventory,
     database: (backend) => databases.address(backend),
     service: (machine, service) => services.address(machine, service),
+    ssh: (instanceId) => awsSsh.address(instanceId),
   });
   const sessions = new SessionStore({
     world,
@@ -141,6 +157,7 @@ async function buildLab(world: World, options: LabOptions, lifetime: Lifetime): 
     await startAwsApi({
       ...context,
       kms,
+      sshKeys,
       desk,
       sts: { mfaCode, webIdentityToken },
       control: (request) => answerControl(controlled, controlToken, request),
@@ -157,7 +174,7 @@ async function buildLab(world: World, options: LabOptions, lifetime: Lifetime): 
   const directory = options.directory ?? temporaryDirectory(lifetime);
   const files = { directory, url: api.url, inventory, profiles, mfaCode, webIdentityToken };
   const gcp = lifetime.use(
-    await startGcpLab(world, { directory: join(directory, 'gcp'), databases, services }, options.gcp),
+    await startGcpLab(world, { directory: join(directory, 'gcp'), databases, services, sshd, sshKeys }, options.gcp),
   );
   const environment = joinEnvironments(writeLabFiles(files, world.env), gcp.environment);
 
@@ -185,6 +202,7 @@ async function buildLab(world: World, options: LabOptions, lifetime: Lifetime): 
     apiCalls: api.calls.counts(),
     apiFaults: api.faults.list(),
     gatewayFaults: faults.plan(),
+    sshFaults: sshFaults.patch(),
     gcp: gcp.status(),
   });
   const controlled = {
@@ -194,6 +212,7 @@ async function buildLab(world: World, options: LabOptions, lifetime: Lifetime): 
     setSessionFaults: (sessionId: string, patch: object | undefined) => faults.setSession(sessionId, patch),
     setGcpApiFaults: (list: readonly ApiFault[]) => gcp.apiFaults.set(list),
     setRelayFaults: (patch: object) => gcp.faults.set(patch),
+    setSshFaults: (patch: object) => sshFaults.set(patch),
     revokeTokens: (email: string, forGood: boolean) => gcp.tokens.revoke(email, forGood),
     relayJournal: () => ({
       requests: gcp.relay.requests(),
@@ -228,6 +247,9 @@ async function buildLab(world: World, options: LabOptions, lifetime: Lifetime): 
     keys,
     kms,
     desk,
+    sshd,
+    sshFaults,
+    sshKeys,
     gcp,
     status,
     stopRequested: stop.signal,

@@ -6,9 +6,9 @@ export interface LoopbackAddress {
   readonly port: number;
 }
 
-/** What listens on a port: see node-services.ts. A port without one refuses connections. */
+/** What listens on a port: see node-services.ts; `ssh` is the machine's sshd (ssh/lab-sshd.ts). A port without one refuses connections. */
 export type LabService = 'web' | 'echo' | 'discard' | 'silent' | 'chargen';
-export type LabServices = Readonly<Record<number, LabService>>;
+export type LabServices = Readonly<Record<number, LabService | 'ssh'>>;
 
 /** Which of the lab's two database servers answers for a database. */
 export type LabBackend = 'prod' | 'orders';

@@ -1,5 +1,6 @@
 import type { Millis } from '../../domain/millis.ts';
 import type { LabBackend, LabServices } from '../loopback-services.ts';
+import type { MachineSystem } from '../ssh/ssh-machine.ts';
 import type { LabDocument } from './documents.ts';
 import type { Denial } from './principals.ts';
 
@@ -114,6 +115,10 @@ export interface LabInstance {
   /** Undefined: the machine never registered with Systems Manager. */
   readonly agent: LabAgent | undefined;
   readonly services: LabServices;
+  /** Default: `amazon-linux`. */
+  readonly system?: MachineSystem;
+  /** Who may log in besides the image's own user and root. */
+  readonly users?: readonly string[];
 }
 
 export interface LabHybridNode {

@@ -1,4 +1,5 @@
 import type { LabServices } from '../loopback-services.ts';
+import type { MachineSystem } from '../ssh/ssh-machine.ts';
 import type { Inventory, LabAgent, Tags } from './inventory.ts';
 
 /** A machine as Systems Manager sees it: EC2 or hybrid. */
@@ -14,12 +15,13 @@ export interface RegisteredNode {
   /** The agent is connected and the machine runs. */
   readonly isOnline: boolean;
   readonly services: LabServices;
+  readonly system: MachineSystem;
 }
 
 /** Every machine that is registered with Systems Manager; terminated ones are forgotten. */
 export function registeredNodes(inventory: Inventory): readonly RegisteredNode[] {
   const nodes: RegisteredNode[] = [];
-  for (const { id, name, agent, state, privateIp, tags, launchedAt, services } of inventory.instances) {
+  for (const { id, name, agent, state, privateIp, tags, launchedAt, services, system } of inventory.instances) {
     if (agent === undefined || state === 'terminated') continue;
     nodes.push({
       id,
@@ -32,12 +34,15 @@ export function registeredNodes(inventory: Inventory): readonly RegisteredNode[]
       kind: 'EC2Instance',
       registeredAt: launchedAt,
       isOnline: agent.online && state === 'running',
+      system: system ?? 'amazon-linux',
     });
   }
   for (const { id, name, agent, ip, tags, registeredAt, services } of inventory.hybridNodes) {
     const computerName = `${name}.example.internal`;
     const isOnline = agent.online;
-    nodes.push({ id, name, agent, services, tags, ip, computerName, kind: 'ManagedInstance', registeredAt, isOnline });
+    const system = 'amazon-linux';
+    const kind = 'ManagedInstance';
+    nodes.push({ id, name, agent, services, tags, ip, computerName, kind, registeredAt, isOnline, system });
   }
   return nodes;
 }

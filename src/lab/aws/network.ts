@@ -1,6 +1,7 @@
 import { BlockList, isIPv4 } from 'node:net';
 import type { Destination, DestinationQuery } from '../destination.ts';
 import type { LabBackend, LabService, LabServices, LoopbackAddress } from '../loopback-services.ts';
+import { BoundPorts } from '../ssh/bound-ports.ts';
 import type { Inventory, LabInstance, LabNetworkAcl, LabRule } from './inventory.ts';
 import { privateDnsName } from './managed-nodes.ts';
 
@@ -10,6 +11,8 @@ export interface LabNetworkOptions {
   readonly database: (backend: LabBackend) => Promise<LoopbackAddress>;
   /** Where a service of a machine listens; starts it on first use. */
   readonly service: (machine: string, service: LabService) => Promise<LoopbackAddress>;
+  /** Where the sshd of a machine listens; undefined when nobody does. */
+  readonly ssh: (machineId: string) => Promise<LoopbackAddress> | undefined;
 }
 
 /** Something with an address inside the practice cloud. */
@@ -17,8 +20,8 @@ interface Machine {
   readonly ip: string;
   readonly securityGroupIds: readonly string[];
   readonly isUp: boolean;
-  /** What listens there, if anything. */
-  readonly open: (port: number) => Promise<LoopbackAddress> | undefined;
+  /** What listens there, if anything; `isRemote` when another machine asks. */
+  readonly open: (port: number, isRemote: boolean) => Promise<LoopbackAddress> | undefined;
 }
 
 /** A database in one of these states has an address, and nobody answers there. */
@@ -31,6 +34,8 @@ const SILENT_DATABASE = /^(stopped|stopping|starting|creating|deleting|failed|st
 export class LabNetwork {
   readonly #options: LabNetworkOptions;
   readonly #attached = new Map<string, LoopbackAddress>();
+  /** Remote forwards of the machines' sshd. */
+  readonly ports = new BoundPorts();
 
   constructor(options: LabNetworkOptions) {
     this.#options = options;
@@ -93,10 +98,13 @@ export class LabNetwork {
     isUp: boolean,
     services: LabServices,
   ): Machine {
-    const open = (port: number) => {
+    const open = (port: number, isRemote: boolean) => {
       const attached = this.#attached.get(attachedKey(id, port)) ?? this.#attached.get(attachedKey(name, port));
       if (attached !== undefined) return Promise.resolve(attached);
+      const bound = this.ports.find(id, port, isRemote);
+      if (bound !== undefined) return Promise.resolve(bound);
       const service = services[port];
+      if (service === 'ssh') return this.#options.ssh(id);
       return service === undefined ? undefined : this.#options.service(name, service);
     };
     return { ip, securityGroupIds, isUp, open };
@@ -125,7 +133,7 @@ const isOwnName = (host: string): boolean =>
   host === 'localhost' || host.endsWith('.localhost') || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
 
 async function answerOf(machine: Machine, port: number, isRemote: boolean): Promise<Destination> {
-  const address = await machine.open(port);
+  const address = await machine.open(port, isRemote);
   if (address === undefined) return { kind: 'refused' };
   return { kind: 'address', host: address.host, port: address.port, ...(isRemote ? { privateIp: machine.ip } : {}) };
 }

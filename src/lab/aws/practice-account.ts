@@ -17,10 +17,12 @@ import {
  * | --- | --- |
  * | bastion-a | online, the databases admit it |
  * | bastion-b | online, the databases do not admit it |
- * | web-1 | a machine with services of its own (80 web page, 7 echo, 9 discard, 19 chargen; 22 refuses) |
+ * | web-1 | a machine with services of its own (80 web page, 7 echo, 9 discard, 19 chargen, 22 sshd) |
  * | old-agent | admitted by the databases, but its agent knows neither mux nor remote hosts |
  * | batch-1 / offline-1 / appliance-1 | stopped / agent not connected / never had an agent |
  * | app, app | two machines of one name, in the Auto Scaling group app-asg |
+ * | inner-1 | an Ubuntu in a subnet of its own, without an agent: sshd and a web page, for bastion-a alone |
+ * | wiki.internal, vault.internal | web pages for bastion-a and web-1 / for inner-1 alone |
  * | onprem-1 | a hybrid node (`mi-…`) |
  * | prod, prod-replica, orders, ledger (cluster), prod-proxy | databases that answer |
  * | archive / legacy | stopped / in a network without any managed node |
@@ -67,7 +69,11 @@ const PRACTICE_ACCOUNT: Inventory = {
   keys: [{ id: '0a1b2c3d-4e5f-4607-8899-aabbccddeeff', aliases: ['alias/ssm-sessions'], enabled: true }],
   users: [
     { name: 'alice', denied: [], mfa: true },
-    { name: 'mallory', denied: [{ action: 'ssm:StartSession' }, { action: 'sts:AssumeRole' }], mfa: false },
+    {
+      name: 'mallory',
+      denied: [{ action: 'ssm:StartSession' }, { action: 'sts:AssumeRole' }, { action: 'ec2-instance-connect:*' }],
+      mfa: false,
+    },
   ],
   roles: [
     { name: 'operators', trustedUsers: ['alice'], requireMfa: true, webIdentity: false, denied: [] },

@@ -14,7 +14,7 @@ export const PRACTICE_INSTANCES: readonly LabInstance[] = [
     securityGroupIds: [GROUP.bastion],
     tags: { role: 'bastion' },
     launchedAt: '2026-11-02T00:30:00.000Z',
-    services: USUAL_SERVICES,
+    services: { ...USUAL_SERVICES, 22: 'ssh' },
   }),
   makeInstance({
     id: 'i-0a1b2c3d4e5f60002',
@@ -33,7 +33,7 @@ export const PRACTICE_INSTANCES: readonly LabInstance[] = [
     subnetId: SUBNET.privateA,
     securityGroupIds: [GROUP.web],
     tags: { role: 'web' },
-    services: { ...USUAL_SERVICES, 19: 'chargen', 80: 'web' },
+    services: { ...USUAL_SERVICES, 19: 'chargen', 22: 'ssh', 80: 'web' },
   }),
   makeInstance({
     id: 'i-0a1b2c3d4e5f60004',
@@ -90,6 +90,18 @@ export const PRACTICE_INSTANCES: readonly LabInstance[] = [
     securityGroupIds: [GROUP.web],
     agent: undefined,
   }),
+  makeInstance({
+    id: 'i-0a1b2c3d4e5f6000a',
+    name: 'inner-1',
+    privateIp: '10.20.30.11',
+    subnetId: SUBNET.innerA,
+    securityGroupIds: [GROUP.inner],
+    tags: { role: 'inner' },
+    agent: undefined,
+    system: 'ubuntu',
+    users: ['deploy'],
+    services: { 22: 'ssh', 80: 'web' },
+  }),
 ];
 
 export const PRACTICE_HYBRID_NODES: readonly LabHybridNode[] = [
@@ -110,6 +122,20 @@ export const PRACTICE_HOSTS: readonly LabHost[] = [
     privateIp: '10.20.10.80',
     subnetId: SUBNET.privateA,
     securityGroupIds: [GROUP.web],
+    services: { 80: 'web' },
+  },
+  {
+    name: 'wiki.internal',
+    privateIp: '10.20.10.81',
+    subnetId: SUBNET.privateA,
+    securityGroupIds: [GROUP.wiki],
+    services: { 80: 'web' },
+  },
+  {
+    name: 'vault.internal',
+    privateIp: '10.20.30.80',
+    subnetId: SUBNET.innerA,
+    securityGroupIds: [GROUP.vault],
     services: { 80: 'web' },
   },
 ];

@@ -10,6 +10,7 @@ export const SUBNET = {
   dataC: 'subnet-0a1b2c3d4e5f6a004',
   legacyA: 'subnet-0a1b2c3d4e5f6a005',
   legacyC: 'subnet-0a1b2c3d4e5f6a006',
+  innerA: 'subnet-0a1b2c3d4e5f6a007',
 } as const;
 export const GROUP = {
   bastion: 'sg-0a1b2c3d4e5f6b001',
@@ -17,6 +18,9 @@ export const GROUP = {
   web: 'sg-0a1b2c3d4e5f6b003',
   database: 'sg-0a1b2c3d4e5f6b004',
   legacyDatabase: 'sg-0a1b2c3d4e5f6b005',
+  inner: 'sg-0a1b2c3d4e5f6b006',
+  vault: 'sg-0a1b2c3d4e5f6b007',
+  wiki: 'sg-0a1b2c3d4e5f6b008',
 } as const;
 export const REGION = 'ap-northeast-1';
 
@@ -46,12 +50,13 @@ export const PRACTICE_SUBNETS: readonly LabSubnet[] = [
   { id: SUBNET.privateC, vpcId: VPC, cidr: '10.20.11.0/24', zone: `${REGION}c`, tags: { Name: 'private-c' } },
   { id: SUBNET.dataA, vpcId: VPC, cidr: '10.20.20.0/24', zone: `${REGION}a`, tags: { Name: 'data-a' } },
   { id: SUBNET.dataC, vpcId: VPC, cidr: '10.20.21.0/24', zone: `${REGION}c`, tags: { Name: 'data-c' } },
+  { id: SUBNET.innerA, vpcId: VPC, cidr: '10.20.30.0/24', zone: `${REGION}a`, tags: { Name: 'inner-a' } },
   { id: SUBNET.legacyA, vpcId: LEGACY_VPC, cidr: '10.30.10.0/24', zone: `${REGION}a`, tags: { Name: 'legacy-a' } },
   { id: SUBNET.legacyC, vpcId: LEGACY_VPC, cidr: '10.30.11.0/24', zone: `${REGION}c`, tags: { Name: 'legacy-c' } },
 ];
 
 export const PRACTICE_ACLS: readonly LabNetworkAcl[] = [
-  openAcl('acl-0a1b2c3d4e5f6c001', VPC, [SUBNET.privateA, SUBNET.privateC, SUBNET.dataA, SUBNET.dataC]),
+  openAcl('acl-0a1b2c3d4e5f6c001', VPC, [SUBNET.privateA, SUBNET.privateC, SUBNET.dataA, SUBNET.dataC, SUBNET.innerA]),
   openAcl('acl-0a1b2c3d4e5f6c002', LEGACY_VPC, [SUBNET.legacyA, SUBNET.legacyC]),
 ];
 
@@ -91,6 +96,33 @@ export const PRACTICE_SECURITY_GROUPS: readonly LabSecurityGroup[] = [
     ingress: [tcp(3306, { groups: [GROUP.bastion] }), tcp(5432, { groups: [GROUP.bastion] })],
     egress: [],
     tags: { Name: 'database' },
+  },
+  {
+    id: GROUP.inner,
+    name: 'inner',
+    description: 'machines behind the bastion',
+    vpcId: VPC,
+    ingress: [tcp(22, { groups: [GROUP.bastion] }), tcp(80, { groups: [GROUP.bastion] })],
+    egress: [ANYWHERE],
+    tags: { Name: 'inner' },
+  },
+  {
+    id: GROUP.vault,
+    name: 'vault',
+    description: 'what only machines behind the bastion reach',
+    vpcId: VPC,
+    ingress: [tcp(80, { groups: [GROUP.inner] })],
+    egress: [],
+    tags: { Name: 'vault' },
+  },
+  {
+    id: GROUP.wiki,
+    name: 'wiki',
+    description: 'a private web application',
+    vpcId: VPC,
+    ingress: [tcp(80, { groups: [GROUP.bastion, GROUP.web] })],
+    egress: [],
+    tags: { Name: 'wiki' },
   },
   {
     id: GROUP.legacyDatabase,

@@ -119,6 +119,7 @@ export function writeGcpFiles(options: GcpFilesOptions): GcpFiles {
     CLOUDSDK_AUTH_ACCESS_TOKEN_FILE: write('access-token', options.accessToken),
     CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE: `${url}/compute/v1/`,
     CLOUDSDK_API_ENDPOINT_OVERRIDES_IAP: `${url}/iap/`,
+    CLOUDSDK_API_ENDPOINT_OVERRIDES_OSLOGIN: `${url}/oslogin/`,
     CLOUDSDK_API_ENDPOINT_OVERRIDES_SQL: `${url}/sql/`,
   };
   return {

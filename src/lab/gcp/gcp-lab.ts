@@ -5,11 +5,15 @@ import type { CallLog } from '../call-log.ts';
 import type { LabDatabases } from '../lab-databases.ts';
 import type { LabEnvironment } from '../lab-environment.ts';
 import type { NodeServices } from '../node-services.ts';
+import type { AdmittedKeys } from '../ssh/admitted-keys.ts';
+import type { LabSshd } from '../ssh/lab-sshd.ts';
 import { startGcpApi } from './api/gcp-api.ts';
 import { type GcpProfiles, KEY_ACCOUNT, writeGcpFiles, writeServiceAccountFile } from './gcp-files.ts';
 import { GcpLabNetwork } from './gcp-network.ts';
+import { GcpSsh } from './gcp-ssh.ts';
 import type { GcpLabStatus } from './gcp-status.ts';
 import type { GcpInventory } from './inventory.ts';
+import { OsLogin } from './os-login.ts';
 import { FEDERATED, PRACTICE_PROJECT_ID, practiceProject } from './practice-project.ts';
 import { makeCertificates } from './relay/certificates.ts';
 import type { RelayDesk } from './relay/relay-desk.ts';
@@ -32,6 +36,8 @@ export interface GcpLabParts {
   readonly directory: string;
   readonly databases: LabDatabases;
   readonly services: NodeServices;
+  readonly sshd: LabSshd;
+  readonly sshKeys: AdmittedKeys;
 }
 
 /** The Google half of a running lab. */
@@ -54,6 +60,8 @@ export interface GcpLab extends AsyncDisposable {
   readonly inventory: GcpInventory;
   /** Changes the cloud while the lab runs; see inventory.ts for ways to. */
   change(vary: (inventory: GcpInventory) => GcpInventory): void;
+  /** Login profiles: which keys OS Login lets in. */
+  readonly osLogin: OsLogin;
   readonly tokens: TokenStore;
   /** Sessions, violations, counters and journals of the tunnel service. */
   readonly relay: RelayDesk;
@@ -83,7 +91,7 @@ export async function startGcpLab(world: World, parts: GcpLabParts, options: Gcp
 
 async function buildGcpLab(
   world: World,
-  { directory, databases, services }: GcpLabParts,
+  { directory, databases, services, sshd, sshKeys }: GcpLabParts,
   options: GcpLabOptions,
   lifetime: Lifetime,
 ): Promise<GcpLab> {
@@ -97,10 +105,23 @@ async function buildGcpLab(
     clientSecret: world.random.bytes(18).toString('base64url'),
     subjectToken: world.random.bytes(48).toString('base64url'),
   };
-  const network = new GcpLabNetwork({
+  const change = (vary: (before: GcpInventory) => GcpInventory) => {
+    inventory = vary(inventory);
+  };
+  const osLogin = new OsLogin(() => world.clock.wall());
+  const ssh = new GcpSsh({
+    sshd,
+    keys: sshKeys,
+    osLogin,
+    inventory: () => inventory,
+    network: () => network,
+    now: () => world.clock.wall(),
+  });
+  const network: GcpLabNetwork = new GcpLabNetwork({
     inventory: () => inventory,
     database: (backend) => databases.address(backend),
     service: (machine, service) => services.address(machine, service),
+    ssh: (instanceId) => ssh.address(instanceId),
   });
   const relay = lifetime.use(
     await startRelay({
@@ -120,6 +141,9 @@ async function buildGcpLab(
     await startGcpApi({
       world,
       inventory: () => inventory,
+      change,
+      osLogin,
+      publishedHostKey: (instance) => ssh.publishedHostKey(instance),
       tokens,
       pageLimit: options.pageLimit ?? Number.POSITIVE_INFINITY,
       oauth: { ...secrets, keys, federated: FEDERATED, audience: AUDIENCE },
@@ -173,9 +197,8 @@ async function buildGcpLab(
     get inventory() {
       return inventory;
     },
-    change: (vary) => {
-      inventory = vary(inventory);
-    },
+    change,
+    osLogin,
     tokens,
     relay: relay.desk,
     faults,

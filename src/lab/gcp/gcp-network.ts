@@ -1,7 +1,9 @@
 import { BlockList, isIP, isIPv4 } from 'node:net';
 import { matchesPattern } from '../core/wildcard.ts';
+import type { Destination } from '../destination.ts';
 import type { LabBackend, LabService, LabServices, LoopbackAddress } from '../loopback-services.ts';
-import type { GcpDestGroup, GcpInstance, GcpInventory } from './inventory.ts';
+import { BoundPorts } from '../ssh/bound-ports.ts';
+import type { GcpDatabase, GcpDestGroup, GcpInstance, GcpInventory } from './inventory.ts';
 import { mayDo } from './permissions.ts';
 import { IAP_RANGE } from './practice-project.ts';
 import type { HostTarget, InstanceTarget, RelayTarget } from './relay/core/relay-request.ts';
@@ -13,6 +15,8 @@ export interface GcpNetworkOptions {
   readonly database: (backend: LabBackend) => Promise<LoopbackAddress>;
   /** Where a service of a machine listens; starts it on first use. */
   readonly service: (machine: string, service: LabService) => Promise<LoopbackAddress>;
+  /** Where the sshd of a machine listens; undefined when nobody does. */
+  readonly ssh: (machineId: string) => Promise<LoopbackAddress> | undefined;
 }
 
 /**
@@ -22,6 +26,8 @@ export interface GcpNetworkOptions {
 export class GcpLabNetwork {
   readonly #options: GcpNetworkOptions;
   readonly #attached = new Map<string, LoopbackAddress>();
+  /** Remote forwards of the machines' sshd. */
+  readonly ports = new BoundPorts();
 
   constructor(options: GcpNetworkOptions) {
     this.#options = options;
@@ -53,8 +59,31 @@ export class GcpLabNetwork {
     if (found === undefined || found.status !== 'RUNNING') return { kind: 'unknown' };
     if (target.networkInterface !== 'nic0') return { kind: 'unknown' };
     if (!admitsTunnels(inventory, found, port)) return { kind: 'silent' };
-    const backend = found.forwards[port];
-    return await this.#open(found.name, port, found.services, backend);
+    return await this.#openMachine(found, port, true);
+  }
+
+  /** What a connection from one of the machines meets; without a host, a port of its own. */
+  async fromMachine(machineId: string, host: string | undefined, port: number): Promise<Destination> {
+    const inventory = this.#options.inventory();
+    const from = inventory.instances.find(({ id }) => id === machineId);
+    if (from === undefined) return { kind: 'silent' };
+    const name = host?.toLowerCase().replace(/\.$/, '');
+    if (name === undefined || isOwnName(name, from)) return await this.#openMachine(from, port, false);
+    const attached = this.#attached.get(`${name}:${port}`);
+    if (attached !== undefined) return { kind: 'address', ...attached };
+    const ip = isIPv4(name) ? name : addressOf(inventory, from, name);
+    if (ip === undefined) return { kind: 'unknown-name' };
+    const database = inventory.databases.find((one) => one.privateIp === ip && one.network === from.network);
+    if (database !== undefined) return await this.#database(database, port);
+    const machine = inventory.instances.find((one) => one.ip === ip && one.network === from.network);
+    if (machine !== undefined) {
+      const isOpen = machine.status === 'RUNNING' && admits(inventory, machine, port, `${from.ip}/32`);
+      return isOpen ? await this.#openMachine(machine, port, true) : { kind: 'silent' };
+    }
+    const other = inventory.hosts.find((one) => one.ip === ip && one.network === from.network);
+    const isOpen = other?.onlyFrom === undefined || other.onlyFrom.some((range) => inRange(range, from.ip));
+    if (other === undefined || !isOpen) return { kind: 'silent' };
+    return await this.#open(other.name, port, other.services, undefined);
   }
 
   async #host(inventory: GcpInventory, target: HostTarget, email: string): Promise<RelayDestination> {
@@ -69,16 +98,25 @@ export class GcpLabNetwork {
     const ip = isIP(target.host) === 0 ? host?.ip : target.host;
     if (ip === undefined) return { kind: 'unknown' };
     const database = inventory.databases.find((one) => one.privateIp === ip && one.network === group.network);
-    if (database !== undefined) {
-      const isUp = database.state === 'RUNNABLE' && database.activationPolicy === 'ALWAYS';
-      if (!isUp) return { kind: 'silent' };
-      const isOwnPort = target.port === databasePort(database.version);
-      return await this.#open(database.name, target.port, {}, isOwnPort ? database.backend : undefined);
-    }
+    if (database !== undefined) return await this.#database(database, target.port);
     const machine = inventory.instances.find((one) => one.ip === ip && one.status === 'RUNNING');
-    const services = (host ?? inventory.hosts.find((one) => one.ip === ip))?.services ?? machine?.services;
+    const known = host ?? inventory.hosts.find((one) => one.ip === ip);
+    const services = known?.services ?? machine?.services;
     if (services === undefined) return { kind: 'silent' };
-    return await this.#open(machine?.name ?? host?.name ?? ip, target.port, services, undefined);
+    return await this.#open(machine?.name ?? host?.name ?? ip, target.port, services, undefined, machine?.id);
+  }
+
+  async #database(database: GcpDatabase, port: number): Promise<RelayDestination & Destination> {
+    const isUp = database.state === 'RUNNABLE' && database.activationPolicy === 'ALWAYS';
+    if (!isUp) return { kind: 'silent' };
+    const isOwnPort = port === databasePort(database.version);
+    return await this.#open(database.name, port, {}, isOwnPort ? database.backend : undefined);
+  }
+
+  async #openMachine(one: GcpInstance, port: number, isRemote: boolean): Promise<RelayDestination & Destination> {
+    const bound = this.ports.find(one.id, port, isRemote);
+    if (bound !== undefined) return { kind: 'address', ...bound };
+    return await this.#open(one.name, port, one.services, one.forwards[port], one.id);
   }
 
   async #open(
@@ -86,12 +124,15 @@ export class GcpLabNetwork {
     port: number,
     services: LabServices,
     backend: LabBackend | undefined,
-  ): Promise<RelayDestination> {
+    machineId?: string,
+  ): Promise<RelayDestination & Destination> {
     const attached = this.#attached.get(`${name}:${port}`);
     if (attached !== undefined) return { kind: 'address', ...attached };
     if (backend !== undefined) return { kind: 'address', ...(await this.#options.database(backend)) };
     const service = services[port];
-    if (service === undefined) return { kind: 'refused' };
+    const sshd = service === 'ssh' && machineId !== undefined ? this.#options.ssh(machineId) : undefined;
+    if (sshd !== undefined) return { kind: 'address', ...(await sshd) };
+    if (service === undefined || service === 'ssh') return { kind: 'refused' };
     return { kind: 'address', ...(await this.#options.service(name, service)) };
   }
 }
@@ -100,11 +141,15 @@ export const databasePort = (version: string): number =>
   version.startsWith('MYSQL') ? 3306 : version.startsWith('SQLSERVER') ? 1433 : 5432;
 
 /** Whether connections of the tunnel service pass the firewall of the machine's network. */
-export function admitsTunnels(inventory: GcpInventory, to: GcpInstance, port: number): boolean {
+export const admitsTunnels = (inventory: GcpInventory, to: GcpInstance, port: number): boolean =>
+  admits(inventory, to, port, IAP_RANGE);
+
+/** @param source CIDR block that connections come from */
+function admits(inventory: GcpInventory, to: GcpInstance, port: number, source: string): boolean {
   const [first] = inventory.firewalls
     .filter((rule) => rule.project === to.project && rule.network === to.network && !rule.disabled)
     .filter((rule) => rule.targetTags === undefined || rule.targetTags.some((tag) => to.tags.includes(tag)))
-    .filter((rule) => rule.sourceRanges.some((range) => covers(range, IAP_RANGE)))
+    .filter((rule) => rule.sourceRanges.some((range) => covers(range, source)))
     .filter(
       ({ tcpPorts }) =>
         tcpPorts === undefined ||
@@ -113,6 +158,21 @@ export function admitsTunnels(inventory: GcpInventory, to: GcpInstance, port: nu
     // A deny goes before an allow of the same priority.
     .sort((a, b) => a.priority - b.priority || (a.action === 'deny' ? -1 : 1));
   return first?.action === 'allow';
+}
+
+const isOwnName = (host: string, one: GcpInstance): boolean =>
+  host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host) || host === one.name || host === one.ip;
+
+/** The address of a name, as the resolver of the machine's network answers it. */
+function addressOf(inventory: GcpInventory, from: GcpInstance, name: string): string | undefined {
+  const host = inventory.hosts.find((one) => one.name === name && one.network === from.network);
+  if (host !== undefined) return host.ip;
+  const place = (one: GcpInstance) => `${one.zone}.c.${one.project}.internal`;
+  return inventory.instances.find(
+    (one) =>
+      one.network === from.network &&
+      (name === `${one.name}.${place(one)}` || (name === one.name && place(one) === place(from))),
+  )?.ip;
 }
 
 function covers(range: string, inner: string): boolean {

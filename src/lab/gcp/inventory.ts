@@ -1,4 +1,5 @@
 import type { LabBackend, LabServices } from '../loopback-services.ts';
+import type { MachineSystem } from '../ssh/ssh-machine.ts';
 
 /**
  * Google Cloud as the lab plays it: pure data, read anew by every API call and every tunnel, so that a test may change it while the
@@ -29,6 +30,8 @@ export interface GcpProject {
   readonly name: string;
   /** `compute.googleapis.com` and the like: APIs that are switched off. */
   readonly disabledServices: readonly string[];
+  /** Common instance metadata. */
+  readonly metadata?: Readonly<Record<string, string>>;
 }
 
 export interface GcpNetwork {
@@ -80,6 +83,8 @@ export interface GcpInstance {
   readonly services: LabServices;
   /** Ports on which it passes connections on to a database. */
   readonly forwards: Readonly<Record<number, LabBackend>>;
+  /** Default: `debian`. */
+  readonly system?: MachineSystem;
 }
 
 export interface GcpDatabase {
@@ -118,6 +123,8 @@ export interface GcpHost {
   readonly ip: string;
   readonly network: string;
   readonly services: LabServices;
+  /** CIDR blocks that its own firewall lets in; default: the whole network. */
+  readonly onlyFrom?: readonly string[];
 }
 
 /** A user or a service account. What is not denied is allowed. */

@@ -5,8 +5,9 @@ import { type GcpInventory, makeVm } from './inventory.ts';
  *
  * | name | why |
  * | --- | --- |
- * | web-1 | a machine with services of its own (80 web page, 7 echo, 9 discard, 19 chargen; 22 refuses) |
- * | bastion-g | passes port 5432 on to the database `reports` |
+ * | web-1 | a machine with services of its own (80 web page, 7 echo, 9 discard, 19 chargen, 22 sshd with OS Login) |
+ * | bastion-g | passes port 5432 on to the database `reports`; its sshd takes keys of the metadata |
+ * | inner-g | in a subnet that bastion-g alone reaches: sshd and a web page; publishes no host keys |
  * | batch-g | stopped |
  * | closed-1 | no firewall rule lets the tunnel service in: silence |
  * | quiet-1 | let in, and nobody listens: refused |
@@ -14,6 +15,7 @@ import { type GcpInventory, makeVm } from './inventory.ts';
  * | etl-1 | in another project, acme-analytics |
  * | acme-frozen | a project without the Compute API |
  * | reports, shop | PostgreSQL and MySQL with private addresses, in the destination group private-sql |
+ * | wiki, vault `.practice.internal` | web pages for the machines of the network / for inner-g alone |
  * | archive-g / public-only | a stopped database / one without a private address |
  * | alice, bob, mallory | may do everything / may not use tunnels / may not even list |
  */
@@ -61,7 +63,10 @@ const PRACTICE_PROJECT: GcpInventory = {
     {
       project: PRACTICE_PROJECT_ID,
       name: NETWORK,
-      subnets: [{ name: 'practice-a', region: REGION, cidr: '10.40.0.0/19' }],
+      subnets: [
+        { name: 'practice-a', region: REGION, cidr: '10.40.0.0/19' },
+        { name: 'practice-inner', region: REGION, cidr: '10.41.0.0/24' },
+      ],
     },
     {
       project: 'acme-analytics',
@@ -71,7 +76,14 @@ const PRACTICE_PROJECT: GcpInventory = {
   ],
   firewalls: [
     { ...firewall, name: 'allow-iap', sourceRanges: [IAP_RANGE], targetTags: ['iap'] },
-    { ...firewall, name: 'allow-internal', sourceRanges: ['10.40.0.0/16'] },
+    { ...firewall, name: 'allow-internal', sourceRanges: ['10.40.0.0/16'], targetTags: ['iap'] },
+    {
+      ...firewall,
+      name: 'allow-bastion',
+      sourceRanges: ['10.40.10.11/32'],
+      targetTags: ['inner'],
+      tcpPorts: [22, 80],
+    },
     {
       ...firewall,
       project: 'acme-analytics',
@@ -88,7 +100,8 @@ const PRACTICE_PROJECT: GcpInventory = {
       id: '4100000000000000001',
       ip: '10.40.10.21',
       labels: { role: 'web', env: 'practice' },
-      services: { 7: 'echo', 9: 'discard', 11: 'silent', 19: 'chargen', 80: 'web' },
+      services: { 7: 'echo', 9: 'discard', 11: 'silent', 19: 'chargen', 22: 'ssh', 80: 'web' },
+      metadata: { 'enable-oslogin': 'TRUE', 'enable-guest-attributes': 'TRUE' },
     }),
     makeVm({
       name: 'bastion-g',
@@ -98,6 +111,8 @@ const PRACTICE_PROJECT: GcpInventory = {
       labels: { role: 'bastion' },
       serviceAccount: `bastion@${PRACTICE_PROJECT_ID}.iam.gserviceaccount.com`,
       forwards: { 5432: 'orders' },
+      services: { 7: 'echo', 9: 'discard', 22: 'ssh' },
+      metadata: { 'enable-guest-attributes': 'TRUE' },
     }),
     makeVm({
       name: 'batch-g',
@@ -131,6 +146,16 @@ const PRACTICE_PROJECT: GcpInventory = {
       ip: '10.40.11.52',
       labels: { role: 'app' },
       services: { 80: 'web' },
+    }),
+    makeVm({
+      name: 'inner-g',
+      zone: `${REGION}-c`,
+      id: '4100000000000000008',
+      ip: '10.41.0.11',
+      subnet: 'practice-inner',
+      tags: ['inner'],
+      labels: { role: 'inner' },
+      services: { 22: 'ssh', 80: 'web' },
     }),
     makeVm({
       project: 'acme-analytics',
@@ -172,6 +197,14 @@ const PRACTICE_PROJECT: GcpInventory = {
     { name: 'reports.practice.internal', ip: '10.40.32.5', network: NETWORK, services: {} },
     { name: 'shop.sql.practice.internal', ip: '10.40.32.6', network: NETWORK, services: {} },
     { name: 'admin.practice.internal', ip: '10.40.20.80', network: NETWORK, services: { 80: 'web' } },
+    { name: 'wiki.practice.internal', ip: '10.40.20.81', network: NETWORK, services: { 80: 'web' } },
+    {
+      name: 'vault.practice.internal',
+      ip: '10.41.0.80',
+      network: NETWORK,
+      services: { 80: 'web' },
+      onlyFrom: ['10.41.0.11/32'],
+    },
   ],
   people: [
     { email: 'alice@example.com', kind: 'user', denied: [], impersonates: [OPENER] },

@@ -73,7 +73,7 @@ describe('DescribeInstances', () => {
       seen.push(...(page.Reservations ?? []).flatMap((one) => one.Instances ?? []).map((one) => one.InstanceId ?? ''));
     }
     assert.equal(pages, 5);
-    assert.equal(new Set(seen).size, 9);
+    assert.equal(new Set(seen).size, 10);
     await assert.rejects(ec2.send(new DescribeInstancesCommand({ NextToken: 'x' })), named('InvalidParameterValue'));
     await assert.rejects(ec2.send(new DescribeInstancesCommand({ MaxResults: 4 })), named('InvalidParameterValue'));
     const both = { MaxResults: 5, InstanceIds: ['i-0a1b2c3d4e5f60001'] };
@@ -113,7 +113,7 @@ describe('networks', () => {
     const { Subnets } = await ec2.send(new DescribeSubnetsCommand({ Filters }));
     assert.deepEqual(
       Subnets?.map((one) => one.CidrBlock),
-      ['10.20.10.0/24', '10.20.11.0/24', '10.20.20.0/24', '10.20.21.0/24'],
+      ['10.20.10.0/24', '10.20.11.0/24', '10.20.20.0/24', '10.20.21.0/24', '10.20.30.0/24'],
     );
     const { Vpcs } = await ec2.send(new DescribeVpcsCommand({}));
     assert.deepEqual(

@@ -23,6 +23,10 @@ function open(inventory: Inventory = practiceAccount()) {
       opened.push(`${machine}/${service}`);
       return { host: '127.0.0.1', port: 50_000 };
     },
+    ssh: async (machineId) => {
+      opened.push(`${machineId}/ssh`);
+      return { host: '127.0.0.1', port: 50_000 };
+    },
   });
   /** `prod 10.20.20.37`, `web-1/web`, or the kind of refusal. */
   const dial = async (targetId: string, host: string | undefined, port: number) => {
@@ -88,7 +92,8 @@ describe('machines', () => {
     assert.equal(await dial(NODE.web, undefined, 80), 'web-1/web');
     assert.equal(await dial(NODE.web, 'localhost', 7), 'web-1/echo');
     assert.equal(await dial(NODE.web, '127.0.0.1', 9), 'web-1/discard');
-    assert.equal(await dial(NODE.web, undefined, 22), 'refused');
+    assert.equal(await dial(NODE.web, undefined, 23), 'refused');
+    assert.equal(await dial(NODE.web, undefined, 22), `${NODE.web}/ssh`);
     assert.equal(await dial(NODE.onprem, undefined, 80), 'onprem-1/web');
     assert.equal(await dial('i-0123456789abcdef0', undefined, 80), 'silent');
   });
@@ -99,7 +104,7 @@ describe('machines', () => {
       await dial(NODE.bastionA, 'ip-10-20-10-21.ap-northeast-1.compute.internal', 80),
       'web-1/web 10.20.10.21',
     );
-    assert.equal(await dial(NODE.bastionA, '10.20.10.21', 22), 'refused');
+    assert.equal(await dial(NODE.bastionA, '10.20.10.21', 22), `${NODE.web}/ssh 10.20.10.21`);
     assert.equal(await dial(NODE.bastionA, '10.20.10.21', 7), 'silent');
     assert.equal(await dial(NODE.bastionB, '10.20.10.21', 80), 'silent');
     assert.equal(await dial(NODE.bastionA, 'admin.internal', 80), 'admin.internal/web 10.20.10.80');

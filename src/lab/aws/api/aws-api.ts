@@ -9,6 +9,7 @@ import { ApiFaults } from '../../api-faults.ts';
 import { CallLog } from '../../call-log.ts';
 import { type HttpAnswer, readBody } from '../../http.ts';
 import { isOwnHost, ownHosts } from '../../own-host.ts';
+import type { AdmittedKeys } from '../../ssh/admitted-keys.ts';
 import { mayCall } from '../principals.ts';
 import { checkSigV4, claimedScope } from '../sigv4-check.ts';
 import type { ApiCall, ApiContext, ApiService } from './api-service.ts';
@@ -24,6 +25,7 @@ import {
 } from './aws-fault.ts';
 import { decideDevice, devicePage } from './device-page.ts';
 import { ec2Api } from './ec2-api.ts';
+import { instanceConnectApi } from './instance-connect-api.ts';
 import { JsonInput } from './json-input.ts';
 import type { LabKms } from './kms-api.ts';
 import { rdsApi } from './rds-api.ts';
@@ -37,6 +39,8 @@ import { xmlDocument } from './xml.ts';
 export interface AwsApiOptions extends ApiContext {
   readonly world: Pick<World, 'clock' | 'random' | 'log'>;
   readonly kms: LabKms;
+  /** Where EC2 Instance Connect puts keys. */
+  readonly sshKeys: AdmittedKeys;
   readonly desk: SignInDesk;
   readonly sts: StsSecrets;
   /** Answers `/_lab/…`; undefined: not found. */
@@ -121,6 +125,7 @@ class AwsApiHandler {
       rdsApi(options),
       stsApi(options, options.sts),
       options.kms.service(),
+      instanceConnectApi(options, options.sshKeys),
     ];
     this.#rest = ssoApi(options, options.desk, () => `http://127.0.0.1:${port()}`);
   }

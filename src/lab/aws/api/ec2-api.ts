@@ -1,9 +1,17 @@
 import { matchesPattern } from '../../core/wildcard.ts';
+import { IMAGES, type LabImage, systemOf } from '../aws-ssh.ts';
 import type { Inventory, LabInstance, LabNetworkAcl, LabSecurityGroup, LabSubnet, LabVpc, Tags } from '../inventory.ts';
 import { privateDnsName } from '../managed-nodes.ts';
 import { type ApiContext, type QueryOperation, type QueryService, regionalInventory } from './api-service.ts';
 import { AwsFault } from './aws-fault.ts';
-import { describeAcl, describeInstance, describeSecurityGroup, describeSubnet, describeVpc } from './ec2-shapes.ts';
+import {
+  describeAcl,
+  describeImage,
+  describeInstance,
+  describeSecurityGroup,
+  describeSubnet,
+  describeVpc,
+} from './ec2-shapes.ts';
 import { takePage } from './paging.ts';
 import type { QueryFilter, QueryParameters } from './query-parameters.ts';
 import type { XmlObject } from './xml.ts';
@@ -41,6 +49,7 @@ const INSTANCES: Kind<LabInstance> = {
     'instance-id': (one) => [one.id],
     'instance-state-name': (one) => [one.state],
     'instance-type': (one) => [one.type],
+    'image-id': (one) => [IMAGES[systemOf(one)].id],
     'private-ip-address': (one) => [one.privateIp],
     'network-interface.addresses.private-ip-address': (one) => [one.privateIp],
     'private-dns-name': (one, inventory) => [privateDnsName(inventory, one.privateIp)],
@@ -130,7 +139,27 @@ const NETWORK_ACLS: Kind<LabNetworkAcl> = {
   lowestPage: 5,
 };
 
-/** The describing part of EC2 that finding a way to a database needs. */
+const PUBLIC_IMAGES: Kind<LabImage> = {
+  list: () => Object.values(IMAGES),
+  id: (one) => one.id,
+  tags: () => ({}),
+  idParameter: 'ImageId',
+  notFound: 'InvalidAMIID.NotFound',
+  malformed: 'InvalidAMIID.Malformed',
+  idPrefix: 'ami-',
+  what: 'image id',
+  filters: {
+    'image-id': (one) => [one.id],
+    name: (one) => [one.name],
+    'owner-alias': (one) => [one.ownerAlias],
+    state: () => ['available'],
+  },
+  describe: describeImage,
+  set: 'imagesSet',
+  lowestPage: 1,
+};
+
+/** The describing part of EC2 that finding a way to a machine or database needs. */
 export function ec2Api(context: ApiContext): QueryService {
   return {
     name: 'ec2',
@@ -139,6 +168,7 @@ export function ec2Api(context: ApiContext): QueryService {
     namespace: 'http://ec2.amazonaws.com/doc/2016-11-15/',
     operations: {
       DescribeInstances: describeOperation(context, 'DescribeInstances', INSTANCES),
+      DescribeImages: describeOperation(context, 'DescribeImages', PUBLIC_IMAGES),
       DescribeSecurityGroups: describeOperation(context, 'DescribeSecurityGroups', SECURITY_GROUPS),
       DescribeSubnets: describeOperation(context, 'DescribeSubnets', SUBNETS),
       DescribeVpcs: describeOperation(context, 'DescribeVpcs', VPCS),

@@ -1,3 +1,4 @@
+import { IMAGES, type LabImage, systemOf } from '../aws-ssh.ts';
 import type {
   Inventory,
   LabInstance,
@@ -36,7 +37,7 @@ export function describeInstance(instance: LabInstance, inventory: Inventory): X
       item: [
         {
           instanceId: instance.id,
-          imageId: 'ami-0a1b2c3d4e5f60001',
+          imageId: IMAGES[systemOf(instance)].id,
           instanceState: { code: STATE_CODES[instance.state], name: instance.state },
           privateDnsName: dnsName,
           dnsName: '',
@@ -74,6 +75,30 @@ export function describeInstance(instance: LabInstance, inventory: Inventory): X
         },
       ],
     },
+  };
+}
+
+export function describeImage(image: LabImage): XmlObject {
+  return {
+    imageId: image.id,
+    imageLocation: `${image.ownerAlias}/${image.name}`,
+    imageState: 'available',
+    imageOwnerId: image.ownerId,
+    imageOwnerAlias: image.ownerAlias,
+    isPublic: true,
+    architecture: 'arm64',
+    imageType: 'machine',
+    name: image.name,
+    description: image.description,
+    platformDetails: 'Linux/UNIX',
+    usageOperation: 'RunInstances',
+    rootDeviceType: 'ebs',
+    rootDeviceName: '/dev/xvda',
+    virtualizationType: 'hvm',
+    hypervisor: 'xen',
+    enaSupport: true,
+    creationDate: '2025-09-15T00:00:00.000Z',
+    tagSet: {},
   };
 }
 

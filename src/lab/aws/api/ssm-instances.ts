@@ -83,6 +83,12 @@ function attributes(node: RegisteredNode, isOnline: boolean, key: string): reado
 
 const pingStatus = (isOnline: boolean): string => (isOnline ? 'Online' : 'ConnectionLost');
 
+const PLATFORMS = {
+  'amazon-linux': ['Amazon Linux', '2023'],
+  ubuntu: ['Ubuntu', '24.04'],
+  debian: ['Debian GNU/Linux', '12'],
+} as const satisfies Record<RegisteredNode['system'], readonly [string, string]>;
+
 function describeNode(node: RegisteredNode, isOnline: boolean, now: number): JsonObject {
   const hybrid = node.kind === 'ManagedInstance';
   return {
@@ -92,8 +98,8 @@ function describeNode(node: RegisteredNode, isOnline: boolean, now: number): Jso
     AgentVersion: node.agent.version,
     IsLatestVersion: false,
     PlatformType: 'Linux',
-    PlatformName: 'Amazon Linux',
-    PlatformVersion: '2023',
+    PlatformName: PLATFORMS[node.system][0],
+    PlatformVersion: PLATFORMS[node.system][1],
     ResourceType: node.kind,
     IPAddress: node.ip,
     ComputerName: node.computerName,

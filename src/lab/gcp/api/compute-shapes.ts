@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { GcpFirewall, GcpInstance, GcpNetwork, GcpProject } from '../inventory.ts';
 import { regionOf } from '../inventory.ts';
 
@@ -47,7 +48,7 @@ export function instanceShape(one: GcpInstance): object {
     disks: [],
     metadata: {
       kind: 'compute#metadata',
-      fingerprint: 'bGFiLW1ldGFkYXRh',
+      fingerprint: metadataFingerprint(one.metadata),
       items: Object.entries(one.metadata).map(([key, value]) => ({ key, value })),
     },
     ...(one.serviceAccount === undefined
@@ -67,6 +68,11 @@ export function instanceShape(one: GcpInstance): object {
     resourceStatus: { physicalHost: '' },
     hostname: `${one.name}.${one.zone}.c.${one.project}.internal`,
   };
+}
+
+/** What a change must name, so that nobody else's is lost. */
+export function metadataFingerprint(metadata: Readonly<Record<string, string>>): string {
+  return createHash('sha256').update(JSON.stringify(metadata)).digest().toString('base64', 0, 8);
 }
 
 export function zoneShape(project: string, zone: string): object {
@@ -132,7 +138,11 @@ export function projectShape(project: GcpProject): object {
     id: project.number,
     creationTimestamp: '2026-01-05T09:00:00.000+09:00',
     name: project.id,
-    commonInstanceMetadata: { kind: 'compute#metadata', fingerprint: 'bGFiLWNvbW1vbg==', items: [] },
+    commonInstanceMetadata: {
+      kind: 'compute#metadata',
+      fingerprint: metadataFingerprint(project.metadata ?? {}),
+      items: Object.entries(project.metadata ?? {}).map(([key, value]) => ({ key, value })),
+    },
     quotas: [],
     selfLink: link(`projects/${project.id}`),
     defaultServiceAccount: `${project.number}-compute@developer.gserviceaccount.com`,

@@ -1,6 +1,6 @@
 /**
  * All of the lab's Google Cloud APIs on one loopback port. The name of a service is the first part of the path, the rest is the real
- * one: `/compute/v1/projects/…`, `/sql/v1/projects/…`, `/iap/v1/projects/…`, `/iamcredentials/v1/…`, `/oauth2/token`, `/sts/v1/token`. The
+ * one: `/compute/v1/projects/…`, `/oslogin/v1/users/…`, `/sql/v1/projects/…`, `/iap/v1/projects/…`, `/iamcredentials/v1/…`, `/oauth2/token`, `/sts/v1/token`. The
  * metadata server answers at `/computeMetadata`.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
@@ -19,9 +19,11 @@ import { computeApi } from './compute-api.ts';
 import { faults, GoogleFault, OAuthFault } from './google-fault.ts';
 import { iamCredentialsApi } from './iam-credentials-api.ts';
 import { iapApi } from './iap-api.ts';
+import { instanceMetadataApi } from './instance-metadata-api.ts';
 import { answerMetadata, type MetadataOptions } from './metadata-api.ts';
 import { OAuthApi, type OAuthSecrets } from './oauth-api.ts';
 import { type GcpApiContext, type GcpOperation, SERVICE_TITLES } from './operation.ts';
+import { osLoginApi } from './os-login-api.ts';
 import { sqlApi } from './sql-api.ts';
 
 export interface GcpApiOptions extends Omit<GcpApiContext, 'url'> {
@@ -91,7 +93,14 @@ class GcpApiHandler {
     this.#context = options;
     this.#metadata = options.metadata;
     this.#oauth = new OAuthApi(options, options.oauth);
-    this.#operations = [...computeApi(options), ...sqlApi(options), ...iapApi(options), ...iamCredentialsApi(options)];
+    this.#operations = [
+      ...computeApi(options),
+      ...instanceMetadataApi(options),
+      ...sqlApi(options),
+      ...iapApi(options),
+      ...iamCredentialsApi(options),
+      ...osLoginApi(options),
+    ];
     this.#faults = knobs;
     this.#calls = calls;
     this.#port = port;

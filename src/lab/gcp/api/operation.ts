@@ -1,12 +1,18 @@
 import type { World } from '../../../runtime/world.ts';
-import type { GcpInventory, GcpProject } from '../inventory.ts';
+import type { GcpInstance, GcpInventory, GcpProject } from '../inventory.ts';
+import type { OsLogin } from '../os-login.ts';
 import type { AccessGrant, TokenStore } from '../token-store.ts';
 
 /** What every API of the lab is given. */
 export interface GcpApiContext {
   readonly world: Pick<World, 'clock' | 'random' | 'log'>;
   readonly inventory: () => GcpInventory;
+  /** For calls that change the cloud. */
+  readonly change: (vary: (inventory: GcpInventory) => GcpInventory) => void;
   readonly tokens: TokenStore;
+  readonly osLogin: OsLogin;
+  /** Blob of the host key that a machine wrote into its guest attributes. */
+  readonly publishedHostKey: (instance: GcpInstance) => Buffer | undefined;
   /** No page of a list is longer. */
   readonly pageLimit: number;
   /** `http://127.0.0.1:4711` */
@@ -27,7 +33,7 @@ export interface GcpCall {
 
 /** One method of one of Google's REST APIs. */
 export interface GcpOperation {
-  readonly method: 'GET' | 'POST';
+  readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
   /** Path with the service name in front, as `CLOUDTUN_GCP_ENDPOINT` asks for it; with the named group `project` where it has one. */
   readonly path: RegExp;
   /** `compute.instances.list`: what faults and the call log call it. */
@@ -47,5 +53,6 @@ export const SERVICE_TITLES: Readonly<Record<string, string>> = {
   'sqladmin.googleapis.com': 'Cloud SQL Admin API',
   'iap.googleapis.com': 'Cloud Identity-Aware Proxy API',
   'iamcredentials.googleapis.com': 'IAM Service Account Credentials API',
+  'oslogin.googleapis.com': 'Cloud OS Login API',
   'serviceusage.googleapis.com': 'Service Usage API',
 };

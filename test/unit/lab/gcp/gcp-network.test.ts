@@ -13,6 +13,7 @@ function answers(inventory: GcpInventory = practiceProject()) {
     inventory: () => inventory,
     database: async (backend) => ({ host: backend, port: 1 }),
     service: async (machine, service) => ({ host: `${machine}/${service}`, port: 2 }),
+    ssh: async (machineId) => ({ host: `${machineId}/ssh`, port: 3 }),
   });
   const resolve = async (target: RelayTarget, email: string) => {
     const found = await network.resolve(target, email);
@@ -53,7 +54,8 @@ suite('what the tunnel service meets', () => {
     const { vm } = answers();
     assert.equal(await vm('web-1', 80), 'web-1/web');
     assert.equal(await vm('4100000000000000001', 80), 'web-1/web');
-    assert.equal(await vm('web-1', 22), 'refused');
+    assert.equal(await vm('web-1', 23), 'refused');
+    assert.equal(await vm('web-1', 22), '4100000000000000001/ssh');
     assert.equal(await vm('web-1', 80, BOB), 'denied');
     assert.equal(await vm('web-1', 80, 'stranger@example.com'), 'denied');
     assert.equal(await vm('web-1', 80, ALICE, { zone: 'asia-northeast1-b' }), 'unknown');
