@@ -69,6 +69,7 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
     may: [],
     packages: [
       '@aws-sdk/client-ec2',
+      '@aws-sdk/client-ec2-instance-connect',
       '@aws-sdk/client-rds',
       '@aws-sdk/client-ssm',
       '@aws-sdk/client-sso-oidc',
@@ -128,7 +129,7 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
   {
     folder: 'lab',
     may: ['lab/**', '**/core/**', ...GROUND],
-    packages: ['ws', 'mysql2', '@electric-sql/pglite', 'zod'],
+    packages: ['ws', 'ssh2', 'mysql2', '@electric-sql/pglite', 'zod'],
     why: 'the far side of the wire shares the codecs and nothing else with the near side; it checks its fault settings with zod',
   },
   {
