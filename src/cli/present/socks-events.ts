@@ -16,8 +16,11 @@ type TroubleEvent = Extract<SocksEvent, { type: 'client' | 'refused' }>;
 /** `open 127.0.0.1:1080 -> bastion-a (SOCKS and HTTP, aws lab/ap-northeast-1, expires 18:02), PAC http://127.0.0.1:1080/proxy.pac` */
 export function servingLine(event: ServingEvent, place: Place, now: Millis): string {
   const about = ['SOCKS and HTTP', place.label, expiry(event.expiresAt, now)].join(', ');
-  const local = formatEndpoint(event.local[0]!);
-  return printable(`open ${local} -> ${targetLabel(event.target)} (${about}), PAC ${event.pacUrl}`);
+  const { target, local: locals } = event;
+  const local = formatEndpoint(locals[0]!);
+  // Of a destination group every host is reached, and not the one alone that it was named by.
+  const reached = target.kind === 'host' ? (target.group ?? target.networkId) : targetLabel(target);
+  return printable(`open ${local} -> ${reached} (${about}), PAC ${event.pacUrl}`);
 }
 
 /** What to tell of an event besides the line above. */

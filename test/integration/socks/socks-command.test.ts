@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFile, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { suite, test } from 'node:test';
 import { cliLab } from '../../support/cli-lab.ts';
 
@@ -26,6 +26,21 @@ function run(program: string, commandLine: readonly string[]): Promise<Fetched> 
 
 const curl = (...commandLine: readonly string[]) =>
   run('curl', ['--silent', '--show-error', '--max-time', '15', ...commandLine]);
+
+/** Says something to the port and gives what came back, once that is enough. */
+function firstAnswer(port: number, text: string, enough: RegExp): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let said = '';
+    const socket = connect(port, '127.0.0.1', () => socket.write(text));
+    socket.setEncoding('latin1').on('data', (piece: string) => {
+      said += piece;
+      if (!enough.test(said)) return;
+      socket.destroy();
+      resolve(said);
+    });
+    socket.on('error', reject).on('end', () => resolve(said));
+  });
+}
 
 suite('socks', () => {
   test('curl over SOCKS5, SOCKS4a, HTTP CONNECT and plain HTTP; names of the far side', { skip: noCurl }, async (t) => {
@@ -135,6 +150,22 @@ suite('socks', () => {
     assert.equal(own.code, 0, own.stderr);
     const behind = await curl('--proxy', `http://127.0.0.1:${port}`, 'http://admin.internal/');
     assert.match(behind.body, /needs an SSH hop.* \(CT_REMOTE_FORBIDDEN\)/);
+    cli.process.kill('SIGINT');
+    await cli.ended;
+  });
+
+  test('through a destination group: the host that was named, its siblings, and no others', async (t) => {
+    const { start } = await cliLab(t);
+    const cli = start(['socks', '10.40.32.5@asia-northeast1/practice-vpc/private-sql', '--port', 'auto']);
+    const [, port] = await cli.saw(/^open 127\.0\.0\.1:(\d+) -> private-sql \(SOCKS and HTTP, gcp /m);
+    const mysql = await firstAnswer(
+      Number(port),
+      'CONNECT 10.40.32.6:3306 HTTP/1.1\r\n\r\n',
+      /mysql_native_password|caching_sha2/,
+    );
+    assert.match(mysql, /^HTTP\/1\.1 200 /);
+    const other = await firstAnswer(Number(port), 'CONNECT 10.50.0.1:80 HTTP/1.1\r\n\r\n', /\n$/);
+    assert.match(other, /^HTTP\/1\.1 403 /);
     cli.process.kill('SIGINT');
     await cli.ended;
   });
