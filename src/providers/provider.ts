@@ -118,6 +118,8 @@ export interface SshLogin {
   readonly by: string;
   /** When the machine stops accepting the key; wall time in ms. */
   readonly expiresAt: number;
+  /** Pauses after which a refused login is worth another try: the machine may notice the key late. Two short ones when absent. */
+  readonly retryAfter?: readonly number[];
 }
 
 /** Host keys that the cloud itself vouches for, as lines of a public key file: `ssh-ed25519 AAAA…`. */
@@ -140,6 +142,8 @@ export interface Logins {
   admitKey(machine: MachineTarget, user: string, publicKey: string, signal: AbortSignal): Promise<SshLogin>;
   /** Takes the key back where the cloud keeps it until it expires; resolves also when it is gone. */
   withdrawKey?(machine: MachineTarget, publicKey: string, signal: AbortSignal): Promise<void>;
+  /** What host keys are remembered by, where a new machine may take the id of an old one; the id when absent. */
+  hostName?(machine: MachineTarget, signal: AbortSignal): Promise<string>;
   /** Undefined where the cloud publishes none for this machine: trust on first use then. */
   hostKeys(machine: MachineTarget, signal: AbortSignal): Promise<PublishedHostKeys | undefined>;
 }

@@ -63,9 +63,9 @@ export function rds(action: string, tree: Tree): Answer {
 /** An error in the form of the service that was asked. */
 export function refusal(code: string, status = 400): Responder {
   return ({ service }) => {
-    if (service === 'ssm' || service === 'oidc') {
+    if (JSON_SERVICES.includes(service) || service === 'oidc') {
       const body =
-        service === 'ssm' ? { __type: code, Message: 'made up' } : { error: code, error_description: 'made up' };
+        service !== 'oidc' ? { __type: code, Message: 'made up' } : { error: code, error_description: 'made up' };
       return { status, body: JSON.stringify(body), headers: { 'x-amzn-errortype': code } };
     }
     const error = xml({ Error: { Code: code, Message: 'made up' } });
@@ -94,7 +94,9 @@ export interface FakeAws extends AsyncDisposable {
   readonly manual: ManualWorld;
 }
 
-const HOSTS = ['ssm', 'ec2', 'rds', 'sts', 'oidc'];
+const HOSTS = ['ssm', 'ec2', 'ec2-instance-connect', 'rds', 'sts', 'oidc'];
+/** Those that speak JSON 1.1. */
+const JSON_SERVICES = ['ssm', 'ec2-instance-connect'];
 const KEYS = { AWS_ACCESS_KEY_ID: 'AKIDEXAMPLE', AWS_SECRET_ACCESS_KEY: 'wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY' };
 
 /** A provider whose every call is answered by `on`; nothing leaves the process. Dispose it, or the next test file has no network. */
@@ -163,7 +165,7 @@ function withWall(clock: Clock, wall: () => number): Clock {
 async function parse(service: string, request: Request): Promise<Asked> {
   const text = await request.text();
   const headers = Object.fromEntries(request.headers);
-  if (service === 'ssm') {
+  if (JSON_SERVICES.includes(service)) {
     return { service, action: headers['x-amz-target']?.split('.')[1] ?? '', input: JSON.parse(text), headers };
   }
   if (service === 'oidc') return { service, action: new URL(request.url).pathname, input: JSON.parse(text), headers };

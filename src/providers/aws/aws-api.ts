@@ -16,6 +16,7 @@ type Run<Sdk, Client, Result> = (
 
 type Ssm = typeof import('./sdk/ssm.ts');
 type Ec2 = typeof import('./sdk/ec2.ts');
+type InstanceConnect = typeof import('./sdk/ec2-instance-connect.ts');
 type Rds = typeof import('./sdk/rds.ts');
 type Sts = typeof import('./sdk/sts.ts');
 type SsoOidc = typeof import('./sdk/sso-oidc.ts');
@@ -75,6 +76,18 @@ export class AwsApi {
       return { sdk, client: new sdk.EC2Client(this.#clientConfig('ec2')) };
     };
     return this.#call('ec2', load, call, signal, run);
+  }
+
+  instanceConnect<Result>(
+    call: ApiCall,
+    signal: AbortSignal,
+    run: Run<InstanceConnect, InstanceType<InstanceConnect['EC2InstanceConnectClient']>, Result>,
+  ): Promise<Result> {
+    const load = async () => {
+      const sdk = await import('./sdk/ec2-instance-connect.ts');
+      return { sdk, client: new sdk.EC2InstanceConnectClient(this.#clientConfig('ec2_instance_connect')) };
+    };
+    return this.#call('ec2_instance_connect', load, call, signal, run);
   }
 
   rds<Result>(
@@ -195,6 +208,6 @@ export class AwsApi {
   #host(service: AwsService, region = this.settings.region): string {
     const endpoint = this.settings.endpoint(service);
     if (endpoint !== undefined && URL.canParse(endpoint)) return new URL(endpoint).host;
-    return `AWS ${service.replace('_', '-').toUpperCase()} in ${region ?? 'no region'}`;
+    return `AWS ${service.replaceAll('_', '-').toUpperCase()} in ${region ?? 'no region'}`;
   }
 }

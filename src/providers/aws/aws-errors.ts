@@ -25,7 +25,14 @@ export interface ErrorContext {
 
 /** Error codes of the JSON, query and EC2 protocols side by side: services spell the same trouble differently. */
 const CODES: Readonly<Partial<Record<ErrorCode, readonly string[]>>> = {
-  CT_DENIED: ['AccessDenied', 'AccessDeniedException', 'UnauthorizedOperation', 'AuthorizationError', 'OptInRequired'],
+  CT_DENIED: [
+    'AccessDenied',
+    'AccessDeniedException',
+    'UnauthorizedOperation',
+    'AuthException',
+    'AuthorizationError',
+    'OptInRequired',
+  ],
   CT_CREDENTIALS_EXPIRED: [
     'ExpiredToken',
     'ExpiredTokenException',

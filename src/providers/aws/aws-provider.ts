@@ -7,6 +7,7 @@ import { awsSettings } from './aws-settings.ts';
 import { CredentialSource } from './credentials.ts';
 import { AwsTargetFinder } from './find-target.ts';
 import { AwsGatekeeper } from './gatekeeper.ts';
+import { AwsLogins } from './logins.ts';
 import { RequestHandler } from './request-handler.ts';
 
 /** What AWS's own answers are, more exactly than any cloud's. */
@@ -53,6 +54,7 @@ export async function awsProvider(
     },
     finder: new AwsTargetFinder(api, world.log),
     gatekeeper,
+    logins: new AwsLogins(world, api),
     hasSessionDocuments: true,
     signIn: async (show, signal) => (await import('./sign-in.ts')).signIn(world, api, show, signal),
     [Symbol.asyncDispose]: () => lifetime[Symbol.asyncDispose](),

@@ -15,6 +15,8 @@ export interface ManagedNode {
   readonly name?: string;
   readonly computerName?: string;
   readonly ip?: string;
+  /** `Amazon Linux`, `Ubuntu` */
+  readonly platform?: string;
 }
 
 /** Documented: 5 to 50 a page. */
@@ -33,6 +35,7 @@ function nodeFrom(info: InstanceInformation): ManagedNode[] {
       ...(info.Name === undefined ? {} : { name: info.Name }),
       ...(info.ComputerName === undefined ? {} : { computerName: info.ComputerName }),
       ...(info.IPAddress === undefined ? {} : { ip: info.IPAddress }),
+      ...(info.PlatformName === undefined ? {} : { platform: info.PlatformName }),
     },
   ];
 }
