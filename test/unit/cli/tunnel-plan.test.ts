@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import { type PlanFlags, parsePort, planDatabase, planForward, type TunnelPlan } from '../../../src/cli/tunnel-plan.ts';
+import {
+  type PlanFlags,
+  parsePort,
+  planDatabase,
+  planForward,
+  planSocks,
+  type TunnelPlan,
+} from '../../../src/cli/tunnel-plan.ts';
 import { type Catalogue, completeTargets } from '../../../src/config/catalogue.ts';
 import { parseCatalogue } from '../../../src/config/parse.ts';
 
@@ -192,4 +199,24 @@ test('--port is a port or auto', () => {
   for (const text of ['', '-1', '65536', '1e3', '80 ', 'http']) {
     assert.throws(() => parsePort(text), { code: 'CT_USAGE' }, text);
   }
+});
+
+suite('socks', () => {
+  test('a machine, by the catalogue or as typed, and anywhere behind it', () => {
+    const named = planSocks('bastion', { reason: 'INC-1' }, CATALOGUE);
+    const request = { kind: 'machine', text: 'tag:role=bastion', to: [], anywhere: true, reason: 'INC-1' };
+    assert.deepEqual(named.request, request);
+    assert.deepEqual([named.cloud, portOf(named), named.settings.selection.profile], ['aws', 1080, 'prod']);
+    const typed = planSocks('gcp:web-1', { port: 'auto' }, EMPTY);
+    assert.deepEqual([typed.cloud, typed.request.text, portOf(typed)], ['gcp', 'web-1', 0]);
+  });
+
+  test('a database or a host is no machine, and the way to it is named', () => {
+    for (const name of ['prod', 'admin']) {
+      assert.throws(() => planSocks(name, {}, CATALOGUE), {
+        code: 'CT_USAGE',
+        hints: ['try: cloudtun socks tag:role=bastion'],
+      });
+    }
+  });
 });
