@@ -362,16 +362,17 @@ export class RelayLink {
 
   #finish(error: CloudtunError | undefined, reason: string): void {
     if (this.#isOver) return;
-    this.#end();
+    this.#end(error);
     this.#tellEnd(reason, error);
     this.#handler.over(error);
   }
 
-  #end(): void {
+  /** @param error what whoever still waits in `open` is told */
+  #end(error?: CloudtunError): void {
     this.#isOver = true;
     this.#timer.cancel();
     this.session.end();
-    this.#abort.abort(new CloudtunError('CT_TUNNEL_LOST', 'the connection was closed'));
+    this.#abort.abort(error ?? new CloudtunError('CT_TUNNEL_LOST', 'the connection was closed'));
   }
 
   #tellEnd(reason: string, error?: CloudtunError): void {

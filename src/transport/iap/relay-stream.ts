@@ -52,6 +52,8 @@ export class RelayStream extends Duplex implements TunnelStream {
     this.#parts = parts;
     this.#halfClose = new HalfClose(parts.options.halfCloseGrace);
     this.#timer = new DueTimer(parts.world.clock, () => this.#judgeEnd());
+    // What breaks it right behind tag 1 comes before whoever opens it can listen, and an error that nobody listens to ends the process.
+    this.on('error', () => {});
     this.#link = new RelayLink(parts, {
       deliver: (pieces, byteCount) => this.#deliver(pieces, byteCount),
       progressed: () => this.#onProgress(),

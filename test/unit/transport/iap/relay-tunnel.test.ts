@@ -102,6 +102,23 @@ suite('opening', () => {
     });
   }
 
+  test('a lie right behind tag 1, in one piece with it, is told to whoever opens, and the tunnel goes on', async (t) => {
+    const { relay, tunnel } = await started(t, (end) => {
+      end.socket.cork();
+      end.send(frames.sid(), frames.ack(2n ** 64n - 1n));
+      end.socket.uncork();
+    });
+    await assert.rejects(tunnel.open(never), code('CT_PROTO_FRAME'));
+    assert.deepEqual(
+      relay.events.map(({ type }) => type),
+      ['session-ended'],
+    );
+    relay.onOpen = (end) => end.send(frames.sid());
+    await tunnel.open(never);
+    // The first one is let go when its Close was answered.
+    await until(() => tunnel.stats().openStreams === 1);
+  });
+
   test('silence after 101 is CT_REMOTE_SILENT after 60 s', async (t) => {
     const { relay, tunnel, clock } = await started(t, () => {});
     const opening = assert.rejects(tunnel.open(never), code('CT_REMOTE_SILENT'));
