@@ -140,6 +140,7 @@ const HOSTS: Readonly<Record<string, string>> = {
   'www.googleapis.com': '',
   'iamcredentials.googleapis.com': '/iamcredentials',
   'sts.googleapis.com': '/sts',
+  'oslogin.googleapis.com': '/oslogin',
 };
 
 export interface FakeGcpOptions {

@@ -15,6 +15,8 @@ const RENEW_BEFORE: Millis = 5 * 60_000;
 const ASK_AGAIN_AFTER: Millis = 60_000;
 /** An impersonation of an impersonation is legal; a file that goes on for longer is a mistake. */
 const DEEPEST = 5;
+/** Google's own are 2048 bytes at most, other universes' and federated ones less than a header may be. */
+const LONGEST_TOKEN = 12 * 1024;
 
 /**
  * Access tokens for as long as cloudtun runs: one is kept while it is good for five minutes more, and one refresh is in flight at a
@@ -141,7 +143,7 @@ function tokenFileMint(path: string): TokenMint {
         );
       }
       // A header must not be made of what somebody put into a file by mistake.
-      if (!/^[\x21-\x7e]+$/.test(token)) {
+      if (token.length > LONGEST_TOKEN || !/^[\x21-\x7e]+$/.test(token)) {
         throw new CloudtunError('CT_NO_CREDENTIALS', `the access token file holds no token: ${path}`, {
           hint: 'it should hold one access token and nothing else',
         });

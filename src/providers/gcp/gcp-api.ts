@@ -94,15 +94,13 @@ export class GcpApi {
       answer = await this.#send(request, (await this.tokens.fresh(signal)).token.reveal(), signal);
     }
     if (answer.status < 200 || answer.status > 299) throw await this.#explain(answer, request, call, signal);
-    try {
-      return (answer.body === '' ? {} : JSON.parse(answer.body)) as Answer;
-    } catch {
-      // A proxy's sign-in page comes with 200.
-      throw gcpError(
-        { ...answer, status: 502, body: '' },
-        { call, service: request.service, endpoints: this.settings.endpoints },
-      );
+    const body = answer.body === '' ? {} : objectOf(answer.body);
+    // A proxy's sign-in page comes with 200.
+    if (body === undefined) {
+      const context = { call, service: request.service, endpoints: this.settings.endpoints };
+      throw gcpError({ ...answer, body: '' }, context);
     }
+    return body as Answer;
   }
 
   /** All pages of a list, in order. */
@@ -156,5 +154,15 @@ export class GcpApi {
     if ((answer.status !== 403 && answer.status !== 401) || identify === undefined) return gcpError(answer, context);
     const identity = await withDeadline(this.#world.clock, IDENTIFY_WITHIN, identify, signal).catch(() => undefined);
     return gcpError(answer, { ...context, identity });
+  }
+}
+
+/** Every answer of these APIs is an object; undefined for anything else. */
+function objectOf(body: string): object | undefined {
+  try {
+    const parsed: unknown = JSON.parse(body);
+    return typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed) ? parsed : undefined;
+  } catch {
+    return undefined;
   }
 }

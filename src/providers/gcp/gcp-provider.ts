@@ -8,6 +8,7 @@ import { GcpGatekeeper } from './gatekeeper.ts';
 import { GcpApi } from './gcp-api.ts';
 import { gcpSettings, networkEnvironment } from './gcp-settings.ts';
 import { HttpSender } from './http-sender.ts';
+import { GcpLogins } from './logins.ts';
 import { Whoami } from './whoami.ts';
 
 /** What `login` says: Google's browser sign-in is gcloud's, and cloudtun keeps no long-lived secret of its own. */
@@ -48,6 +49,7 @@ export async function gcpProvider(world: World, selection: CloudSelection, _prom
     network,
     finder: new GcpTargetFinder(api),
     gatekeeper: new GcpGatekeeper(world, api, whoami),
+    logins: new GcpLogins(world, api),
     signInAdvice: SIGN_IN_ADVICE,
     [Symbol.asyncDispose]: () => lifetime[Symbol.asyncDispose](),
   };

@@ -49,8 +49,8 @@ export class Whoami {
     signal.throwIfAborted();
     if (answer?.status !== 200) return undefined;
     try {
-      const { email, sub, azp } = JSON.parse(answer.body) as Record<string, string | undefined>;
-      const id = email ?? sub ?? azp;
+      const { email, sub, azp } = JSON.parse(answer.body) as Readonly<Record<string, unknown>>;
+      const id = [email, sub, azp].find((each) => typeof each === 'string');
       if (id !== undefined) this.#known = { token, id };
       return id;
     } catch {
