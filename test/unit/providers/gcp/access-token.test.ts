@@ -83,6 +83,14 @@ describe('a user', () => {
     assert.deepEqual([asked?.query, asked?.body, rest.length], [{}, 'access_token=bare', 0]);
   });
 
+  test('whoever answers something else than Google does not say who it is', async (t) => {
+    for (const body of ['"x"', 'null', '{"email":5}', '<html>']) {
+      await using gcp = await person(t);
+      gcp.on(CALLS.token, tokens('')).on(CALLS.tokenInfo, { status: 200, body });
+      assert.equal((await gcp.provider.gatekeeper.whoami(signal)).id, 'unknown principal', body);
+    }
+  });
+
   test('a token is kept until five minutes before its end, and asked for once by all', async (t) => {
     await using gcp = await person(t);
     const same = source(gcp);
@@ -361,8 +369,10 @@ describe('other places', () => {
     writeBelow(home, 'token', 'second\n');
     const second = (await tickets.renew(first, signal)) as IapRelayTicket;
     assert.deepEqual([first.token.reveal(), second.token.reveal()], ['first', 'second']);
-    writeBelow(home, 'token', 'no token at all');
-    await failure(tickets.renew(first, signal), 'CT_NO_CREDENTIALS');
+    for (const content of ['no token at all', '', 'two\r\nlines', 'x'.repeat(100_000)]) {
+      writeBelow(home, 'token', content);
+      await failure(tickets.renew(first, signal), 'CT_NO_CREDENTIALS');
+    }
     assert.deepEqual(gcp.asked, []);
   });
 

@@ -182,7 +182,20 @@ describe('refusals by status and reason', () => {
       /proxy/,
     ],
     ['a proxy with a form', page(407), 'CT_PROXY', /user name and password/, /user:password/],
-    ['a sign-in page', page(200), 'CT_SERVICE', /could not list the instances/, /try again/],
+    [
+      'a sign-in page',
+      page(200),
+      'CT_SERVICE',
+      /something between here and compute\.googleapis\.com answered HTTP 200/,
+      /sign-in page/,
+    ],
+    ...(['null', '5', '"x"', '[]', '['].map((body) => [
+      `no object: ${body}`,
+      { status: 200, body },
+      'CT_SERVICE',
+      /answered HTTP 200; could not list the instances/,
+      /no answer of Google/,
+    ]) as typeof cases),
     [
       'an unknown token',
       refusal(401, 'authError'),
