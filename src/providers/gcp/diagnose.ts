@@ -3,6 +3,7 @@ import type { Millis } from '../../domain/millis.ts';
 import type { HostTarget, MachineTarget, NodeTarget } from '../../domain/target.ts';
 import { withDeadline } from '../../runtime/deadline.ts';
 import type { World } from '../../runtime/world.ts';
+import { entryFor, listDestinationGroups } from './destination-groups.ts';
 import { startCommand } from './find-machine.ts';
 import { admitCommand, IAP_RANGES, judgeAdmission, listFirewallRules } from './firewall.ts';
 import type { GcpApi } from './gcp-api.ts';
@@ -208,10 +209,12 @@ async function explainDenial(
   signal: AbortSignal,
 ): Promise<CloudtunError> {
   const permission = tunnelPermission(node);
-  const [identity, isGranted] = await Promise.all([
+  const [identity, isGranted, mistaken] = await Promise.all([
     api.identity(signal).catch(() => undefined),
     hasPermission(api, node, permission, signal).catch(() => undefined),
+    node.kind === 'host' ? mistakenGroup(api, node, error, signal).catch(() => undefined) : undefined,
   ]);
+  if (mistaken !== undefined) return mistaken;
   const who = identity?.id ?? 'this identity';
   const what = node.kind === 'host' ? node.host : (node.name ?? node.id);
   const details: ErrorDetail[] = [
@@ -236,6 +239,41 @@ async function explainDenial(
       'ask for the role roles/iap.tunnelResourceAccessor on it; conditions on port, address, time or access level may also exclude you',
       `check that project ${node.project ?? '?'} exists: the refusal for one that does not is the same`,
     ],
+    cause: error,
+  });
+}
+
+/**
+ * The relay says "not authorized" of a group that does not exist, or does not hold the host, as well; and a grant above the group
+ * counts for any name. Undefined when the group holds it.
+ */
+async function mistakenGroup(
+  api: GcpApi,
+  { project, region, group: wanted, host }: HostTarget,
+  error: CloudtunError,
+  signal: AbortSignal,
+): Promise<CloudtunError | undefined> {
+  if (wanted === undefined) return undefined;
+  const groups = await listDestinationGroups(api, project, region, signal);
+  const group = groups.find(({ name }) => name === wanted);
+  if (group !== undefined && entryFor(group, host) !== undefined) return undefined;
+  const holding = groups.filter((each) => entryFor(each, host) !== undefined).map(({ name }) => name);
+  const message =
+    group === undefined
+      ? `there is no destination group ${wanted} in ${region} of ${project}`
+      : `the destination group ${wanted} does not hold ${host}`;
+  const list = (texts: readonly string[]) => texts.join(', ') || 'nothing';
+  return new CloudtunError('CT_TARGET_NOT_FOUND', message, {
+    details: [
+      group === undefined
+        ? ['groups', list(groups.map(({ name }) => name))]
+        : ['it holds', list([...group.cidrs, ...group.fqdns])],
+      ...error.details,
+    ],
+    hint:
+      holding.length > 0
+        ? `${host} is held by ${holding.join(', ')}`
+        : [`no group in ${region} holds ${host}`, 'ask who runs the project to add it to one'],
     cause: error,
   });
 }

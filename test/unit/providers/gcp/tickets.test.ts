@@ -14,6 +14,7 @@ import {
   type FakeGcpOptions,
   fakeGcp,
   firewall,
+  groups,
   type InstanceShape,
   instance,
   json,
@@ -255,6 +256,45 @@ describe('what a refusal of the relay means', () => {
     const error = await diagnose(gcp, denied);
     assert.match(error.message, /may open tunnels to web-1, but not this one/);
     assert.match(error.hints[0]!, /condition.*port 22/);
+  });
+
+  const ON_GROUP = permissions('projects/acme/iap_tunnel/locations/europe-west4/destGroups/databases');
+  const GRANTED = json({ permissions: ['iap.tunnelDestGroups.accessViaIAP'] });
+  for (const [name, there, message, words] of [
+    [
+      'no such group',
+      [{ name: 'others', cidrs: ['10.0.0.0/29'] }],
+      'there is no destination group databases in europe-west4 of acme',
+      /groups,others.*10\.0\.0\.7 is held by others/,
+    ],
+    [
+      'no group at all',
+      [],
+      'there is no destination group databases in europe-west4 of acme',
+      /groups,nothing.*no group/,
+    ],
+    [
+      'a group that holds other hosts',
+      [{ name: 'databases', cidrs: ['10.9.0.0/24'], fqdns: ['*.internal'] }],
+      'the destination group databases does not hold 10.0.0.7',
+      /it holds,10\.9\.0\.0\/24, \*\.internal,relay,close 4033.*no group in europe-west4 holds 10\.0\.0\.7/,
+    ],
+  ] as const) {
+    test(`denied, which the relay also says of ${name}`, async (t) => {
+      await using gcp = await cloud(t);
+      gcp.on(ON_GROUP, GRANTED).on(CALLS.groups, groups(there));
+      const error = await diagnose(gcp, denied, HOST);
+      assert.deepEqual([error.code, error.message, error.cause], ['CT_TARGET_NOT_FOUND', message, denied]);
+      assert.match(`${error.details.join()} ${error.hints.join()}`, words);
+    });
+  }
+
+  test('denied, and the group holds the host, or may not be seen', async (t) => {
+    await using gcp = await cloud(t);
+    gcp.on(ON_GROUP, GRANTED).on(CALLS.groups, groups([{ name: 'databases', cidrs: ['10.0.0.0/24'] }]));
+    assert.match((await diagnose(gcp, denied, HOST)).hints[0]!, /condition/);
+    gcp.on(CALLS.groups, refusal(403, 'forbidden'));
+    assert.match((await diagnose(gcp, denied, HOST)).hints[0]!, /condition/);
   });
 
   test('denied: nobody can say more', async (t) => {
