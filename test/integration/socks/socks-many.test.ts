@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
@@ -141,4 +142,25 @@ test('the 17th destination in use is refused with a code, and room is made by on
   assert.ok('ms' in (await roundTrip(client(), hosts[16]!, 'hello')));
   socks.cut('ended');
   assert.equal((await socks.closed).destinations.length, 17);
+});
+
+test('a megabyte there and back, begun before the reply came, is byte-exact', async (t) => {
+  const { client } = await labSocks(t);
+  const sent = randomBytes(1_000_000);
+  const socket = client();
+  socket.write(wish(ANSWERING[0]!));
+  socket.write(sent);
+  const digest = createHash('sha256');
+  let count = -12;
+  const isOver = Promise.withResolvers<void>();
+  socket.on('data', (bytes: Buffer) => {
+    digest.update(count < 0 ? bytes.subarray(Math.min(bytes.length, -count)) : bytes);
+    count += bytes.length;
+    if (count >= sent.length) isOver.resolve();
+  });
+  socket.once('close', () => isOver.resolve());
+  await isOver.promise;
+  assert.equal(count, sent.length);
+  assert.equal(digest.digest('hex'), createHash('sha256').update(sent).digest('hex'));
+  socket.destroy();
 });
