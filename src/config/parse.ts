@@ -45,7 +45,10 @@ export function parseCatalogue(text: string, file: string): ParsedFile {
   if (syntaxError) fail(syntaxError.pos[0], firstLine(syntaxError.message));
   const checked = catalogueSchema.safeParse(document.toJS() ?? {});
   if (!checked.success) {
-    const problem = describeIssue(checked.error.issues[0]!, document);
+    const { issues } = checked.error;
+    // A name that is misspelt is missing as well; its own words help more.
+    const unknown = issues.find(({ code }) => code === 'unrecognized_keys');
+    const problem = describeIssue(unknown ?? issues[0]!, document);
     fail(problem.offset, problem.message, problem.hint);
   }
   const data = checked.data as { defaults?: CatalogueDefaults; targets?: Record<string, TargetEntry> } & Record<

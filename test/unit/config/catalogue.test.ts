@@ -115,6 +115,12 @@ suite('a catalogue file', () => {
       hint: 'did you mean: zone',
     },
     {
+      name: 'a key that is needed and misspelt',
+      text: 'version: 1\ntargets:\n  b: { gcp: { instnce: web-1 } }\n',
+      message: 'cloudtun.yaml:3:15: unknown key "instnce" in targets.b.gcp',
+      hint: 'did you mean: instance',
+    },
+    {
       name: 'a place of the other cloud',
       text: 'version: 1\ntargets:\n  odd: { rds: a, project: acme }\n',
       message: 'cloudtun.yaml:3:3: target "odd" has a project, which rds does not know',
