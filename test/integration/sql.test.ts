@@ -64,7 +64,7 @@ suite('sql reports', () => {
     const named = await run(['sql', 'nightly', '--ttl', '200ms']);
     assert.match(
       named.stdout,
-      /^ready 127\.0\.0\.1:(\d+) -> \S+:reports \(PostgreSQL 15, gcp acme-practice, via bastion-g,/,
+      /^ready 127\.0\.0\.1:(\d+) -> reports \(PostgreSQL 15, gcp acme-practice, via bastion-g,/,
     );
     const port = /127\.0\.0\.1:(\d+)/;
     const direct = await run(['sql', 'reports', '--explain']);
