@@ -262,7 +262,7 @@ async function mistakenGroup(
     group === undefined
       ? `there is no destination group ${wanted} in ${region} of ${project}`
       : `the destination group ${wanted} does not hold ${host}`;
-  const list = (texts: readonly string[]) => texts.join(', ') || 'nothing';
+  const list = (texts: readonly string[]) => texts.join(', ') || 'none';
   return new CloudtunError('CT_TARGET_NOT_FOUND', message, {
     details: [
       group === undefined

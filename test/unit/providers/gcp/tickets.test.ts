@@ -267,12 +267,7 @@ describe('what a refusal of the relay means', () => {
       'there is no destination group databases in europe-west4 of acme',
       /groups,others.*10\.0\.0\.7 is held by others/,
     ],
-    [
-      'no group at all',
-      [],
-      'there is no destination group databases in europe-west4 of acme',
-      /groups,nothing.*no group/,
-    ],
+    ['no group at all', [], 'there is no destination group databases in europe-west4 of acme', /groups,none.*no group/],
     [
       'a group that holds other hosts',
       [{ name: 'databases', cidrs: ['10.9.0.0/24'], fqdns: ['*.internal'] }],
