@@ -7,11 +7,16 @@ import { MemoryFiles } from './core/memory-files.ts';
 import { keyType } from './core/public-key.ts';
 import { type HostKey, makeHostKey } from './host-key.ts';
 import type { SshFaults, SshPlan } from './ssh-faults.ts';
-import { serveForwarding } from './ssh-forwarding.ts';
 import type { SshMachine } from './ssh-machine.ts';
-import { serveSession } from './ssh-session.ts';
 
 type Ssh2 = typeof import('ssh2');
+
+/** What is loaded at the first connection. */
+interface Parts {
+  readonly ssh2: Ssh2;
+  readonly serveSession: typeof import('./ssh-session.ts').serveSession;
+  readonly serveForwarding: typeof import('./ssh-forwarding.ts').serveForwarding;
+}
 
 /** What a machine's sshd keeps while the lab runs. */
 interface Seat {
@@ -34,7 +39,7 @@ export class LabSshd implements AsyncDisposable {
   readonly #hostKeys = new Map<string, HostKey>();
   readonly #files = new Map<string, MemoryFiles>();
   readonly #sockets = new Set<Socket>();
-  #ssh2: Promise<Ssh2> | undefined;
+  #parts: Promise<Parts> | undefined;
 
   constructor(world: World, faults: SshFaults) {
     this.#world = world;
@@ -95,32 +100,27 @@ export class LabSshd implements AsyncDisposable {
     if (plan.answer === 'refuse') return void socket.destroy();
     try {
       if (plan.delayMs > 0) await this.#world.clock.sleep(plan.delayMs);
-      const ssh2 = await this.#load();
+      this.#parts ??= loadParts();
+      const parts = await this.#parts;
       if (socket.destroyed) return;
       if (plan.answer === 'close-in-key-exchange') closeInKeyExchange(socket);
-      this.#serverFor(ssh2, machine, plan).injectSocket(socket);
+      this.#serverFor(parts, machine, plan).injectSocket(socket);
     } catch (error) {
       this.#world.log.warn(`lab: the sshd of ${machine.name} broke down: ${String(error)}`);
       socket.destroy();
     }
   }
 
-  async #load(): Promise<Ssh2> {
-    // A CommonJS package whose names Node does not all find by itself.
-    this.#ssh2 ??= import('ssh2').then((module) => (module as Ssh2 & { readonly default: Ssh2 }).default);
-    return await this.#ssh2;
-  }
-
-  #serverFor(ssh2: Ssh2, machine: SshMachine, plan: SshPlan): SshServer {
+  #serverFor(parts: Parts, machine: SshMachine, plan: SshPlan): SshServer {
     const { privateKey } = plan.wrongHostKey ? makeHostKey(this.#world.random) : this.hostKey(machine.id);
     const ident = machine.system === 'amazon-linux' ? 'OpenSSH_8.7' : 'OpenSSH_9.2p1';
-    return new ssh2.Server({ hostKeys: [privateKey], ident }, (connection) => {
+    return new parts.ssh2.Server({ hostKeys: [privateKey], ident }, (connection) => {
       connection.on('error', () => {});
-      this.#serve(ssh2, machine, connection);
+      this.#serve(parts, machine, connection);
     });
   }
 
-  #serve(ssh2: Ssh2, machine: SshMachine, connection: Connection): void {
+  #serve({ ssh2, serveSession, serveForwarding }: Parts, machine: SshMachine, connection: Connection): void {
     let attempts = 0;
     let userName = '';
     connection.on('authentication', (attempt) => {
@@ -137,7 +137,6 @@ export class LabSshd implements AsyncDisposable {
     connection.once('ready', () => {
       const login = { world: this.#world, machine, userName, files: this.files(machine.id), connection };
       connection.on('session', (accept) => {
-        // The types give a channel's session its own name here.
         serveSession(accept(), login);
       });
       serveForwarding(connection, machine, this.#world, () => this.#faults.plan(machine));
@@ -164,6 +163,17 @@ export class LabSshd implements AsyncDisposable {
     }
     attempt.accept();
   }
+}
+
+async function loadParts(): Promise<Parts> {
+  const [module, { serveSession }, { serveForwarding }] = await Promise.all([
+    import('ssh2'),
+    import('./ssh-session.ts'),
+    import('./ssh-forwarding.ts'),
+  ]);
+  // A CommonJS package whose names Node does not all find by itself.
+  const { default: ssh2 } = module as Ssh2 & { readonly default: Ssh2 };
+  return { ssh2, serveSession, serveForwarding };
 }
 
 function isSignedBy(ssh2: Ssh2, { key, blob, signature, hashAlgo }: PublicKeyAuthContext): boolean {
