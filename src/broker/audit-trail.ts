@@ -132,6 +132,7 @@ export class AuditTrail {
       node: route.node.id,
       to: formatEndpoint(farEndpoint(route)),
       ...(document !== undefined && { document }),
+      ...(request.kind === 'machine' && request.use !== undefined && { use: request.use }),
       ...(request.reason !== undefined && { reason: request.reason }),
     };
   }

@@ -27,6 +27,8 @@ export interface MachineRequest extends SessionOptions {
   readonly to: readonly RemoteEndpoint[];
   /** Endpoints that come up later may be dialled as well: any that the target reaches (broker/destinations.ts, `OnDemand`). */
   readonly anywhere?: true;
+  /** What for, where that is more than bytes; kept in the journal. Never what is said in it: `ssh login`. */
+  readonly use?: string;
 }
 
 /** A database at its own endpoint. One route is made. */

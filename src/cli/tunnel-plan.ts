@@ -102,6 +102,32 @@ export function planSocks(target: string, flags: PlanFlags, catalogue: Catalogue
   };
 }
 
+/**
+ * The plan of `ssh TARGET`: no local port, one endpoint of the machine.
+ *
+ * @param login the port of its sshd, and what the journal says of the use
+ */
+export function planSsh(
+  target: string,
+  flags: PlanFlags,
+  catalogue: Catalogue,
+  login: { readonly port: number; readonly use: string },
+): TunnelPlan {
+  const entry = catalogue.targets.get(target);
+  if (entry && entry.kind !== 'machine') {
+    throw notA('machine', entry, entry.via === undefined ? undefined : `cloudtun ssh ${entry.via}`);
+  }
+  const { cloud, text } = entry ? { cloud: entry.cloud, text: entry.instance } : splitCloudPrefix(target);
+  const to = { port: login.port };
+  return {
+    request: { kind: 'machine', text, to: [to], use: login.use, ...sessionOptions(flags) },
+    cloud,
+    rules: [{ bind: [], port: 0, to }],
+    settings: tunnelSettings(flags, catalogue, entry),
+    user: entry?.user,
+  };
+}
+
 /** Which cloud to ask for a plan's target. */
 export function questionOf({ cloud, request, settings }: TunnelPlan): CloudQuestion {
   return { cloud, target: request.text, said: settings.said, selection: settings.selection };

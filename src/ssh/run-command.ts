@@ -25,7 +25,7 @@ export interface CommandStreams {
 }
 
 /**
- * Runs one command without a terminal: output and errors apart, both ways at the pace of whoever is slower. The given streams are
+ * Runs one command, or a login shell, without a terminal: output and errors apart, both ways at the pace of whoever is slower. The given streams are
  * neither ended nor destroyed.
  *
  * @throws CT_TUNNEL_LOST when the connection breaks or the session ends without a result; CT_FORWARD_PROHIBITED and CT_REMOTE_REFUSED
@@ -33,11 +33,13 @@ export interface CommandStreams {
  */
 export async function runCommand(
   connection: SshConnection,
-  command: string,
+  command: string | undefined,
   streams: CommandStreams,
   signal: AbortSignal,
 ): Promise<SessionReport> {
-  const channel = await openChannel(connection, signal, (take) => connection.client.exec(command, take));
+  const channel = await openChannel(connection, signal, (take) =>
+    command === undefined ? connection.client.shell(false, take) : connection.client.exec(command, take),
+  );
   return await carry(connection, channel, streams, signal);
 }
 

@@ -15,7 +15,7 @@ export interface ImportRow {
 }
 
 const GROUND = ['domain/**', 'runtime/**', 'types/**'];
-const SERVICES = ['broker/**', 'forward/**', 'socks/**'];
+const SERVICES = ['broker/**', 'forward/**', 'socks/**', 'ssh/**'];
 
 export const IMPORT_TABLE: readonly ImportRow[] = [
   {

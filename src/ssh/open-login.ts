@@ -1,0 +1,79 @@
+import type { Dialer } from '../domain/dialer.ts';
+import { CloudtunError } from '../domain/errors.ts';
+import type { Millis } from '../domain/millis.ts';
+import { type Target, targetLabel } from '../domain/target.ts';
+import type { Provider, SshLogin } from '../providers/provider.ts';
+import type { World } from '../runtime/world.ts';
+import { ephemeralKey } from './ephemeral-key.ts';
+import { type HostKeyVerdict, hostKeyExpectation } from './host-keys.ts';
+import { KnownHosts } from './known-hosts.ts';
+import { connectSsh, type SshConnection } from './ssh-connection.ts';
+import type { SshCredential } from './ssh-login.ts';
+
+/** How a person asked to log in. */
+export interface LoginWish {
+  /** Guessed when absent. */
+  readonly user: string | undefined;
+  readonly port: number;
+  /** Keys of the person's own; none: a key of cloudtun's own is made and let in by the cloud. */
+  readonly credentials: readonly SshCredential[];
+  /** The socket of the agent to forward. */
+  readonly forwardAgent: string | undefined;
+}
+
+/** What there is to say on the way to a login. */
+export interface LoginListener {
+  /** @param reason why this user, when nobody named one */
+  readonly onUser: (user: string, reason: string) => void;
+  readonly onAdmitted: (login: SshLogin) => void;
+  readonly onHostKey: (verdict: HostKeyVerdict) => void;
+  readonly onBanner: (text: string) => void;
+}
+
+/** A key takes a moment to arrive; two tries more cost a person four seconds at most. */
+const RETRY_AFTER: readonly Millis[] = [1_000, 3_000];
+
+/**
+ * A login to a machine through a dialer that reaches it: guesses the user, asks the cloud for host keys, lets a new key in, connects.
+ *
+ * @throws CT_USAGE for what is no machine; as `Logins` and `connectSsh`
+ */
+export async function openLogin(
+  world: World,
+  { provider, target, dialer }: { readonly provider: Provider; readonly target: Target; readonly dialer: Dialer },
+  wish: LoginWish,
+  listener: LoginListener,
+  signal: AbortSignal,
+): Promise<SshConnection> {
+  const { logins } = provider;
+  const label = targetLabel(target);
+  if (target.kind !== 'machine' || logins === undefined) {
+    throw new CloudtunError('CT_USAGE', `${label} is no machine that can be logged in to`, {
+      hint: 'see what is: cloudtun targets',
+    });
+  }
+  const [guess, published, name] = await Promise.all([
+    wish.user === undefined ? logins.guessUser(target, signal) : undefined,
+    logins.hostKeys(target, signal),
+    logins.hostName?.(target, signal) ?? target.id,
+  ]);
+  if (guess) listener.onUser(guess.user, guess.reason);
+  const wanted = wish.user ?? guess?.user ?? '';
+  const hostKeys = hostKeyExpectation(new KnownHosts(world), `${target.provider}:${name}`, label, published);
+  const server = { to: { port: wish.port }, label, hostKeys };
+  const options = {
+    onHostKey: listener.onHostKey,
+    onBanner: listener.onBanner,
+    ...(wish.forwardAgent !== undefined && { forwardAgent: wish.forwardAgent }),
+  };
+  if (wish.credentials.length > 0) {
+    const plan = { user: wanted, credentials: wish.credentials, retryAfter: [] };
+    return connectSsh(world, dialer, server, plan, options, signal);
+  }
+  const key = ephemeralKey();
+  const login = await logins.admitKey(target, wanted, key.publicKey, signal);
+  listener.onAdmitted(login);
+  const credentials = [{ kind: 'key', label: `a new key by ${login.by}`, privateKey: key.privateKey } as const];
+  const plan = { user: login.user, credentials, retryAfter: login.retryAfter ?? RETRY_AFTER };
+  return connectSsh(world, dialer, server, plan, options, signal);
+}
