@@ -1,10 +1,10 @@
 /** A message gateway on a loopback port, with targets of the test's choice behind it, closed when the test is over. */
 import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
-import type { Destination, DestinationQuery } from '../../src/lab/destination.ts';
 import { FaultBoard, type FaultPatch } from '../../src/lab/aws/faults.ts';
 import { createGateway, type Gateway, type GatewayOptions } from '../../src/lab/aws/gateway.ts';
 import { type SessionGrant, type SessionRequest, SessionStore } from '../../src/lab/aws/sessions.ts';
+import type { Destination, DestinationQuery } from '../../src/lab/destination.ts';
 import { systemWorld, type World } from '../../src/runtime/world.ts';
 
 export interface After {
