@@ -54,7 +54,7 @@ export async function settleCloud(
   if (one.is === 'failed') throw one.error;
   for (const other of answers) {
     if (other.is === 'failed' && other.error.code !== 'CT_TARGET_NOT_FOUND')
-      world.log.info(`${other.id} was not asked with success: ${other.error.message} (${other.error.code})`);
+      world.log.info(`${other.id} could not be asked: ${other.error.message} (${other.error.code})`);
   }
   return { provider: one.provider, target: one.target };
 }
@@ -124,7 +124,8 @@ export function combinedFailure(
     const details = failures.flatMap(({ error }) => error.details);
     return new CloudtunError(first.error.code, message, { details, hint: allHints(failures) });
   }
-  const others = failures.filter((failure) => failure !== main);
+  // What is wrong with the name itself is said once.
+  const others = failures.filter(({ error }) => error !== main.error && error.message !== main.error.message);
   return new CloudtunError(main.error.code, main.error.message, {
     details: [
       ...main.error.details,

@@ -51,8 +51,8 @@ suite('which cloud has it', () => {
     const { target, logs } = await settled(cloud('aws', failure('CT_NO_CREDENTIALS', 'no credentials')), cloud('gcp'));
     assert.equal(target?.id, 'gcp-1');
     assert.deepEqual(
-      logs.map(({ level }) => level),
-      ['info'],
+      logs.map(({ level, message }) => [level, message]),
+      [['info', 'aws could not be asked: no credentials (CT_NO_CREDENTIALS)']],
     );
     const setUp = await settled({ id: 'aws', error: failure('CT_NO_PROFILE') }, cloud('gcp'));
     assert.equal(setUp.target?.id, 'gcp-1');
@@ -92,6 +92,12 @@ suite('which cloud has it', () => {
     assert.deepEqual([error.code, error.exitCode, error.message], ['CT_NO_CREDENTIALS', 3, 'no credentials']);
     assert.deepEqual(error.details, [['aws', 'none in aws (CT_TARGET_NOT_FOUND)']]);
     assert.deepEqual(error.hints, ['sign in']);
+  });
+
+  test('what all clouds say is said once', async () => {
+    const empty = () => failure('CT_USAGE', 'the name of the target is empty', ['see all']);
+    const error = await refused(cloud('aws', empty()), cloud('gcp', empty()));
+    assert.deepEqual([error.message, error.details, error.hints], ['the name of the target is empty', [], ['see all']]);
   });
 
   test('one that does not answer is waited for 5 s after another has it', async () => {
