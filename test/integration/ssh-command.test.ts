@@ -50,4 +50,17 @@ suite('cloudtun ssh, on the lab', () => {
     assert.equal(stopped.stderr.match(/SHA256:/g)?.length, 2);
     assert.deepEqual(cli.openSessions(), []);
   });
+
+  test('--explain opens nothing and says nothing of a local port; what answers there may be no SSH server', async (t) => {
+    const cli = await cliLab(t);
+    const [{ target }] = CLOUDS;
+    const explained = await cli.run(['ssh', target, '--explain']);
+    assert.equal(explained.code, 0);
+    assert.doesNotMatch(explained.stdout, /^local/m);
+    assert.equal(cli.calls('ssm:StartSession'), 0);
+    const odd = await cli.run(['ssh', '--json', '-l', 'alice', '-p', '80', target, 'true']);
+    assert.equal(odd.code, 6);
+    assert.equal(JSON.parse(odd.stdout).error.code, 'CT_REMOTE_UNEXPECTED');
+    assert.deepEqual(cli.openSessions(), []);
+  });
 });

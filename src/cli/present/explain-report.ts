@@ -16,7 +16,7 @@ export interface ExplanationJson {
   readonly actions: readonly { readonly action: string; readonly resource: string }[];
 }
 
-/** @param local the addresses that would be bound, such as `127.0.0.1:13306` */
+/** @param local the addresses that would be bound, such as `127.0.0.1:13306`; none for what binds nothing */
 export function explanationJson({ route, access }: TunnelExplanation, local: readonly string[]): ExplanationJson {
   const { target, node, to } = route;
   return {
@@ -47,7 +47,7 @@ export function explanationLines(
   const widest = Math.max(0, ...access.actions.map(({ action }) => action.length));
   const lines = [
     ...labelled('target', [`${describeTarget(route)}, ${place.label}`]),
-    ...labelled('local', [local.join(' and ')]),
+    ...(local.length === 0 ? [] : labelled('local', [local.join(' and ')])),
     ...labelled('route', [describeNode(route)]),
     ...labelled('because', route.reasons),
     ...labelled(
