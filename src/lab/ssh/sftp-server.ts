@@ -28,6 +28,7 @@ export class SftpServer {
     this.#files = files;
     this.#home = home;
     sftp.on('error', () => {});
+    sftp.once('end', () => succeed(sftp));
     sftp.on('OPEN', (id, name, flags, attributes) => this.#open(id, name, flags, attributes));
     sftp.on('READ', (id, handle, offset, length) => this.#read(id, handle, offset, length));
     sftp.on('WRITE', (id, handle, offset, data) => this.#write(id, handle, offset, data));
@@ -155,6 +156,19 @@ export class SftpServer {
     else if (problem === 'missing') this.#sftp.status(id, STATUS.missing, 'No such file');
     else this.#sftp.status(id, STATUS.failure, `Failure: ${problem}`);
   }
+}
+
+/** What ssh2's SFTP has and its types leave out. */
+interface SftpInside {
+  readonly _protocol: { exitStatus(channel: number, status: number): void };
+  readonly outgoing: { readonly id: number; readonly state: string };
+}
+
+/** Ends the session with status 0. ssh2 itself says none, which scp takes for a failure of a good copy. */
+function succeed(sftp: SFTPWrapper): void {
+  const { _protocol, outgoing } = sftp as unknown as SftpInside;
+  if (outgoing.state === 'open') _protocol.exitStatus(outgoing.id, 0);
+  sftp.end();
 }
 
 const numberOf = (handle: Buffer): number => (handle.length === 4 ? handle.readUInt32BE() : 0);
