@@ -95,7 +95,7 @@ describe('the import table', () => {
 
 /** Packages that are slow or large to load: nothing may load them before it is known that they are needed. */
 const HEAVY =
-  /^(@aws-sdk|@smithy|@electric-sql|@inquirer|mysql2|ws|cli-table3|yaml|zod|google-auth-library|ini|.*-proxy-agent)(\/|$)/;
+  /^(@aws-sdk|@smithy|@electric-sql|@inquirer|mysql2|ssh2|ws|cli-table3|yaml|zod|google-auth-library|ini|.*-proxy-agent)(\/|$)/;
 
 /** Static imports of a file and of what it imports, types left out: `path -> … -> heavy package`. */
 function heavyPaths(file: string, path: readonly string[], seen: Set<string>): string[] {
