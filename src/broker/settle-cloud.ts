@@ -54,7 +54,11 @@ export async function settleCloud(
   if (one.is === 'failed') throw one.error;
   for (const other of answers) {
     if (other.is === 'failed' && other.error.code !== 'CT_TARGET_NOT_FOUND')
-      world.log.info(`${other.id} could not be asked: ${other.error.message} (${other.error.code})`);
+      // Not only with -v: whoever signs in there later may be led to another machine of this name.
+      world.log.warn(
+        `${other.id} could not be asked for "${request.text}": ${other.error.message} (${other.error.code}); ` +
+          `${one.id}:${request.text} is taken`,
+      );
   }
   return { provider: one.provider, target: one.target };
 }

@@ -47,12 +47,12 @@ suite('which cloud has it', () => {
     assert.equal(provider.finder !== undefined && target?.id, 'gcp-1');
   });
 
-  test('a cloud that cannot be asked does not hide it, and is told with -v', async () => {
+  test('a cloud that cannot be asked does not hide it, and is told', async () => {
     const { target, logs } = await settled(cloud('aws', failure('CT_NO_CREDENTIALS', 'no credentials')), cloud('gcp'));
     assert.equal(target?.id, 'gcp-1');
     assert.deepEqual(
       logs.map(({ level, message }) => [level, message]),
-      [['info', 'aws could not be asked: no credentials (CT_NO_CREDENTIALS)']],
+      [['warn', 'aws could not be asked for "web-1": no credentials (CT_NO_CREDENTIALS); gcp:web-1 is taken']],
     );
     const setUp = await settled({ id: 'aws', error: failure('CT_NO_PROFILE') }, cloud('gcp'));
     assert.equal(setUp.target?.id, 'gcp-1');
