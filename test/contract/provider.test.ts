@@ -146,7 +146,7 @@ function checkProvider(row: ProviderRow): void {
     const ticket = await source.issue(route.to, signal);
     assert.equal(ticket.kind, source.kind);
     assert.deepEqual(ticket.to, route.to);
-    assert.doesNotMatch(JSON.stringify(ticket), new RegExp(ticket.token.reveal().slice(0, 12)));
+    assert.ok(!JSON.stringify(ticket).includes(ticket.token.reveal().slice(0, 12)));
     const before = row.openSessions(lab);
     assert.ok(before === undefined || before === 1);
     const renewed = await source.renew(ticket, signal);
