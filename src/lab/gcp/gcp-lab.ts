@@ -1,3 +1,4 @@
+import { CloudtunError } from '../../domain/errors.ts';
 import { Lifetime } from '../../runtime/lifetime.ts';
 import type { World } from '../../runtime/world.ts';
 import type { ApiFault, ApiFaults } from '../api-faults.ts';
@@ -167,6 +168,11 @@ async function buildGcpLab(
     account,
   });
 
+  let isClosed = false;
+  lifetime.defer(() => {
+    isClosed = true;
+  });
+
   const status = (): GcpLabStatus => {
     const open = relay.desk.openSessions();
     return {
@@ -191,7 +197,10 @@ async function buildGcpLab(
     environment: files.environment,
     profiles: files.profiles,
     serviceAccountFile: async () => {
-      writeServiceAccountFile(files.serviceAccountFile, await keys.of(KEY_ACCOUNT), api.url);
+      const key = await keys.of(KEY_ACCOUNT);
+      // Making it takes a while: a lab that ended meanwhile must leave no key behind.
+      if (isClosed) throw new CloudtunError('CT_LAB_FAILED', 'the lab has ended');
+      writeServiceAccountFile(files.serviceAccountFile, key, api.url);
       return files.serviceAccountFile;
     },
     get inventory() {
