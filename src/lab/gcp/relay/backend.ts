@@ -4,11 +4,6 @@ import type { Millis } from '../../../domain/millis.ts';
 import type { Clock } from '../../../runtime/clock.ts';
 import { SocketBatch } from '../../socket-batch.ts';
 
-/**
- * More than this waits for the backend: the client is not read. Far above what a client may have unacknowledged, because not reading
- * keeps its ACKs back as well: with a backend that echoes, each side would wait for the other.
- */
-const FULL_BYTES = 16 * 1_048_576;
 /** How long a backend may take to read what is left when the client has closed, and then to end by itself. */
 const FLUSH_LIMIT: Millis = 60_000;
 const LINGER: Millis = 2_000;
@@ -40,8 +35,9 @@ export class Backend {
     socket.on('close', () => this.#end('failed'));
   }
 
-  get isFull(): boolean {
-    return this.#socket.writableLength > FULL_BYTES;
+  /** Bytes that the system has not taken yet. */
+  get waitingBytes(): number {
+    return this.#socket.writableLength;
   }
 
   write(bytes: Buffer): void {
