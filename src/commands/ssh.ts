@@ -1,8 +1,7 @@
 import { constants } from 'node:os';
 import { Args, Flags } from '@oclif/core';
-import { openTunnel } from '../broker/open-tunnel.ts';
 import { DOCUMENT_FLAG, listOf, SELECTION_FLAGS, TUNNEL_FLAGS } from '../cli/flags.ts';
-import { settled } from '../cli/open-planned.ts';
+import { openPlannedLogin } from '../cli/planned-login.ts';
 import { closedJson } from '../cli/present/event-json.ts';
 import type { EventJson } from '../cli/present/event-schema.ts';
 import { parseDestination, separateCommand } from '../cli/ssh-arguments.ts';
@@ -15,6 +14,7 @@ import type { App } from '../compose.ts';
 import { loadCatalogue } from '../config/load.ts';
 import type { LoginWish } from '../ssh/open-login.ts';
 import type { SessionEnd } from '../ssh/run-command.ts';
+import type { SshConnection } from '../ssh/ssh-connection.ts';
 
 const { reason, explain } = TUNNEL_FLAGS;
 const LARGEST_PORT = 65_535;
@@ -116,17 +116,15 @@ export default class Ssh extends TunnelCommand {
 
   protected override async serve(app: App, { planned }: ServedPlan): Promise<EventJson> {
     const { world, terminal, signal } = this;
-    const { openLogin } = await import('../ssh/open-login.ts');
     terminal.progress('connecting ...');
-    const { provider, target } = await settled(app, planned, () => {}, signal);
-    await using opened = await openTunnel(
-      app.contextFor(provider),
-      planned.request,
-      { onEvent: () => {}, target },
+    await using login = await openPlannedLogin(
+      app,
+      planned,
+      this.#wish,
+      { login: loginListener(terminal), tunnel: () => {} },
       signal,
     );
-    const place = { provider, target: opened.target, dialer: opened.dialer };
-    await using connection = await openLogin(world, place, this.#wish, loginListener(terminal), signal);
+    const { connection, opened } = login;
     terminal.settle();
     const start = world.clock.now();
     const { end, bytesUp, bytesDown } = await this.#session(connection);
@@ -142,7 +140,7 @@ export default class Ssh extends TunnelCommand {
     return closedJson(report, world.clock.wall());
   }
 
-  async #session(connection: Awaited<ReturnType<typeof import('../ssh/open-login.ts').openLogin>>) {
+  async #session(connection: SshConnection) {
     if (this.#isTerminal) {
       const { openShell } = await import('../ssh/open-shell.ts');
       const options = this.#command === undefined ? {} : { command: this.#command };
