@@ -4,6 +4,13 @@ import type { Millis } from '../../../domain/millis.ts';
 import type { Clock } from '../../../runtime/clock.ts';
 import { SocketBatch } from '../../socket-batch.ts';
 
+/**
+ * More than this waits for the backend without an ACK: the client is not read. Far above what a client may have unacknowledged, because
+ * not reading keeps its ACKs back as well: with a backend that echoes, each side would wait for the other. For the same reason bytes
+ * that a reconnect has told the client of do not count: each reconnect opens its window anew.
+ */
+const FULL_BYTES = 16 * 1_048_576;
+
 /** How long a backend may take to read what is left when the client has closed, and then to end by itself. */
 const FLUSH_LIMIT: Millis = 60_000;
 const LINGER: Millis = 2_000;
@@ -35,9 +42,9 @@ export class Backend {
     socket.on('close', () => this.#end('failed'));
   }
 
-  /** Bytes that the system has not taken yet. */
-  get waitingBytes(): number {
-    return this.#socket.writableLength;
+  /** @param unacknowledged bytes of the client that it has heard of in no way */
+  isFull(unacknowledged: number): boolean {
+    return Math.min(this.#socket.writableLength, unacknowledged) > FULL_BYTES;
   }
 
   write(bytes: Buffer): void {

@@ -36,12 +36,6 @@ export interface RelaySessionOptions {
 export type RelaySessionState = 'open' | 'lost' | 'ended';
 
 const NO_BYTES = Buffer.alloc(0);
-/**
- * More than this waits for the backend without an ACK: the client is not read. Far above what a client may have unacknowledged, because
- * not reading keeps its ACKs back as well: with a backend that echoes, each side would wait for the other. For the same reason bytes
- * that a reconnect has told the client of do not count: each reconnect opens its window anew.
- */
-const FULL_BYTES = 16 * 1_048_576;
 
 export class RelaySession {
   readonly sid: string;
@@ -257,8 +251,7 @@ export class RelaySession {
   }
 
   get #isBackendFull(): boolean {
-    const waiting = this.#backend?.waitingBytes ?? 0;
-    return Math.min(waiting, this.core.received - this.core.acked) > FULL_BYTES;
+    return this.#backend?.isFull(this.core.received - this.core.acked) ?? false;
   }
 
   #deliver(payload: Buffer): void {
