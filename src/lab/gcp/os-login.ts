@@ -23,10 +23,17 @@ const PROFILE_LIMIT = 32_768;
 export class OsLogin {
   readonly #now: () => Millis;
   readonly #profiles = new Map<string, Profile>();
+  /** Email → what an administrator called the person. */
+  readonly #names = new Map<string, string>();
 
   /** @param now wall clock */
   constructor(now: () => Millis) {
     this.#now = now;
+  }
+
+  /** Gives a person another user name, as administrators of an organisation can (`posixAccounts` of the Directory API). */
+  rename(email: string, userName: string): void {
+    this.#names.set(email, userName);
   }
 
   /** Also makes the account in the project. A text says what is wrong. */
@@ -70,7 +77,9 @@ export class OsLogin {
   loginProfile(email: string): object {
     const { projects } = this.#profile(email);
     const keys = this.keys(email);
-    const accounts = [...projects].map((project, index) => posixAccount(email, project, index === 0));
+    const accounts = [...projects].map((project, index) =>
+      posixAccount(email, this.#userName(email), project, index === 0),
+    );
     return {
       name: email,
       ...(accounts.length === 0 ? {} : { posixAccounts: accounts }),
@@ -81,10 +90,14 @@ export class OsLogin {
   /** Who may log in to a machine of the project under a name with a key; undefined: nobody. */
   ownerOf(userName: string, project: string, blob: Buffer): string | undefined {
     for (const [email, { projects }] of this.#profiles) {
-      if (osLoginName(email) !== userName || !projects.has(project)) continue;
+      if (this.#userName(email) !== userName || !projects.has(project)) continue;
       if (this.keys(email).some(({ key }) => parsePublicKey(key)?.blob.equals(blob))) return email;
     }
     return undefined;
+  }
+
+  #userName(email: string): string {
+    return this.#names.get(email) ?? osLoginName(email);
   }
 
   #profile(email: string): Profile {
@@ -111,8 +124,7 @@ function osLoginName(email: string): string {
 
 const accountNumber = (email: string): number => createHash('sha256').update(email).digest().readUInt32BE() >>> 1;
 
-function posixAccount(email: string, project: string, primary: boolean): object {
-  const username = osLoginName(email);
+function posixAccount(email: string, username: string, project: string, primary: boolean): object {
   const id = String(accountNumber(email));
   return {
     primary,

@@ -25,6 +25,9 @@ interface Seat {
   readonly ready: Promise<LoopbackAddress>;
 }
 
+/** Where another sshd stands for a machine's; undefined: the embedded one does. */
+export type SshdOf = (machine: SshMachine) => Promise<LoopbackAddress> | undefined;
+
 /** Attempts of one connection, as OpenSSH's `MaxAuthTries`. */
 const MOST_ATTEMPTS = 6;
 
@@ -40,15 +43,23 @@ export class LabSshd implements AsyncDisposable {
   readonly #files = new Map<string, MemoryFiles>();
   readonly #sockets = new Set<Socket>();
   #parts: Promise<Parts> | undefined;
+  #standIn: SshdOf | undefined;
 
   constructor(world: World, faults: SshFaults) {
     this.#world = world;
     this.#faults = faults;
   }
 
+  /** Puts servers of the caller's own in front of this one. They ask the machine who may log in; of the faults, only `absent` is theirs. */
+  standIn(sshdOf: SshdOf): void {
+    this.#standIn = sshdOf;
+  }
+
   /** Where the machine's port 22 is; undefined when nobody listens there. */
   address(machine: SshMachine): Promise<LoopbackAddress> | undefined {
     if (this.#faults.plan(machine).answer === 'absent') return undefined;
+    const other = this.#standIn?.(machine);
+    if (other !== undefined) return other;
     let seat = this.#seats.get(machine.id);
     if (seat === undefined) {
       const server = createServer({ noDelay: true }, (socket) => void this.#meet(machine, socket));
