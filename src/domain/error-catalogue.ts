@@ -119,6 +119,12 @@ export const ERROR_CATALOGUE = {
     true,
     'The far machine could not connect to the port: refused, filtered, or nobody listens.',
   ),
+  CT_REMOTE_PORT_BUSY: entry(
+    'target',
+    6,
+    true,
+    'The port of the far machine that was to be listened on is taken there.',
+  ),
   CT_REMOTE_FORBIDDEN: entry('target', 6, false, 'The agent refuses to forward to this address.'),
   CT_DESTINATION_LIMIT: entry(
     'target',
@@ -148,6 +154,12 @@ export const ERROR_CATALOGUE = {
     'Another process holds the local port. The message names it where the system tells.',
   ),
   CT_BIND: entry('local', 7, false, 'The local address cannot be bound.'),
+  CT_LOCAL_SERVICE: entry(
+    'local',
+    7,
+    true,
+    'The service on this side that the far side was to reach does not answer: refused, filtered, or nobody listens.',
+  ),
   CT_JOURNAL: entry('local', 7, false, 'The journal cannot be written, so nothing was opened.'),
   CT_STATE: entry('local', 7, false, 'A state file cannot be read or written.'),
   CT_OUTPUT: entry('local', 7, false, 'Standard output cannot be written: a full disk, for example.'),

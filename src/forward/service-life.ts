@@ -7,10 +7,19 @@ import type { World } from '../runtime/world.ts';
 import { drainStep, type LimitStep } from './core/limits.ts';
 import type { CloseReason, ForwardLimits, ForwardReport, LifeEvent } from './forward-types.ts';
 import { LimitWatch } from './limit-watch.ts';
-import type { ClientReport, LocalClient } from './local-client.ts';
+import type { ClientReport } from './local-client.ts';
 
 /** Longer than a call that starts a session may take after it was called off, and a session to be ended. */
 const START_LIMIT: Millis = 25_000;
+
+/** Whoever is served, from its connection to its last byte. */
+export interface ServedClient {
+  /** How long nothing moved; 0 while bytes are on their way. */
+  quietFor(): Millis;
+  /** A regular end where nothing moves, else a cut. */
+  end(): void;
+  cut(): void;
+}
 
 export interface ServiceLifeOptions {
   readonly limits: ForwardLimits;
@@ -22,7 +31,7 @@ export interface ServiceLifeOptions {
 }
 
 /**
- * The life of a service on local ports over an opened tunnel, whoever its clients are: ready or failed, limits, counting, drain, and
+ * The life of a service on local ports, or on far ones, over an opened tunnel, whoever its clients are: ready or failed, limits, counting, drain, and
  * closing everything in the order in which it leans on each other.
  */
 export class ServiceLife {
@@ -33,7 +42,7 @@ export class ServiceLife {
   readonly closed: Promise<ForwardReport>;
   readonly #world: World;
   readonly #options: ServiceLifeOptions;
-  readonly #clients = new Set<LocalClient>();
+  readonly #clients = new Set<ServedClient>();
   /** Settles with each served client; awaited at the end. */
   readonly #serving = new Set<Promise<void>>();
   readonly #ending = new AbortController();
@@ -123,7 +132,7 @@ export class ServiceLife {
    *
    * @param tell called when it is gone and counted
    */
-  admit(client: LocalClient, serve: () => Promise<ClientReport>, tell: (report: ClientReport) => void): Promise<void> {
+  admit(client: ServedClient, serve: () => Promise<ClientReport>, tell: (report: ClientReport) => void): Promise<void> {
     const serving = this.#admit(client, serve, tell).finally(() => this.#serving.delete(serving));
     this.#serving.add(serving);
     return serving;
@@ -178,7 +187,7 @@ export class ServiceLife {
   }
 
   async #admit(
-    client: LocalClient,
+    client: ServedClient,
     serve: () => Promise<ClientReport>,
     tell: (report: ClientReport) => void,
   ): Promise<void> {
@@ -204,7 +213,7 @@ export class ServiceLife {
     this.cut(this.#readyAt === undefined ? 'failed' : 'lost');
   }
 
-  #close(endClient: (client: LocalClient) => void): void {
+  #close(endClient: (client: ServedClient) => void): void {
     if (this.#isClosing) return;
     this.#isClosing = true;
     this.#limits?.stop();

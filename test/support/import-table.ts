@@ -15,7 +15,7 @@ export interface ImportRow {
 }
 
 const GROUND = ['domain/**', 'runtime/**', 'types/**'];
-const SERVICES = ['broker/**', 'forward/**', 'socks/**', 'ssh/**'];
+const SERVICES = ['broker/**', 'forward/**', 'socks/**', 'ssh/**', 'expose/**'];
 
 export const IMPORT_TABLE: readonly ImportRow[] = [
   {
@@ -125,6 +125,19 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
       ...GROUND,
     ],
     why: 'a front end takes a Dialer; the life of a local port, and its clients, are the ones of `forward`',
+  },
+  {
+    folder: 'expose',
+    may: [
+      'expose/core/**',
+      'forward/core/limits.ts',
+      'forward/{forward-types,local-client,service-life}.ts',
+      'ssh/**',
+      'broker/**',
+      'transport/{tunnel,splice,listener,peer-watch,local-memory}.ts',
+      ...GROUND,
+    ],
+    why: 'far ports that lead here, by a login to the target; the life of a service is the one of `forward`',
   },
   {
     folder: 'lab',
