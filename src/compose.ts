@@ -1,4 +1,4 @@
-import type { BrokerContext, TunnelOpener } from './broker/broker-types.ts';
+import type { BrokerContext, HopOpener, TunnelOpener } from './broker/broker-types.ts';
 import { type Candidates, type CloudQuestion, candidateClouds } from './broker/candidate-clouds.ts';
 import type { SessionLedger } from './broker/session-ledger.ts';
 import { type CandidateCloud, combinedFailure } from './broker/settle-cloud.ts';
@@ -134,7 +134,7 @@ export async function composeApp(
       memory: new LocalMemory(new HeapKeeper(world.clock)),
       contextFor: (provider) => {
         const connect = connectBy(world, provider.network ?? network);
-        return { world, provider, journal, ledger, connect };
+        return { world, provider, journal, ledger, connect, openHop: hopsOf(world) };
       },
       [Symbol.asyncDispose]: () => lifetime[Symbol.asyncDispose](),
     };
@@ -142,6 +142,14 @@ export async function composeApp(
     await lifetime[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+/** Logins on the way are made by the broker's wish and by nobody else's: the user is guessed where the hop names none. */
+function hopsOf(world: World): HopOpener {
+  return async ({ provider, target, user, port }, dialer, onEvent, signal) => {
+    const { openHop } = await import('./ssh/open-hop.ts');
+    return openHop(world, { provider, target, dialer }, { user, port }, onEvent, signal);
+  };
 }
 
 function connectBy(world: World, network: NetworkSettings): TunnelOpener {

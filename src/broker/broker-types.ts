@@ -2,8 +2,9 @@ import type { AuditSink } from '../domain/audit-sink.ts';
 import type { Dialer } from '../domain/dialer.ts';
 import type { RemoteEndpoint } from '../domain/endpoint.ts';
 import type { CloudtunError } from '../domain/errors.ts';
+import type { HopName } from '../domain/hop-name.ts';
 import type { Millis } from '../domain/millis.ts';
-import type { Route, Target } from '../domain/target.ts';
+import type { FarHostTarget, MachineTarget, Route, Target } from '../domain/target.ts';
 import type { TicketSource } from '../domain/ticket.ts';
 import type { TunnelEventListener } from '../domain/tunnel-event.ts';
 import type { AccessExplanation, Identity, Provider, SessionOptions } from '../providers/provider.ts';
@@ -27,6 +28,10 @@ export interface MachineRequest extends SessionOptions {
   readonly to: readonly RemoteEndpoint[];
   /** Endpoints that come up later may be dialled as well: any that the target reaches (broker/destinations.ts, `OnDemand`). */
   readonly anywhere?: true;
+  /** Machines to go through, from here outwards; the target itself when absent. */
+  readonly via?: readonly HopName[];
+  /** How the target is logged in to, where hosts behind it are asked for and the cloud's tunnel service does not reach them. */
+  readonly login?: { readonly user?: string; readonly port?: number };
   /** What for, where that is more than bytes; kept in the journal. Never what is said in it: `ssh login`. */
   readonly use?: string;
 }
@@ -36,8 +41,8 @@ export interface DatabaseRequest extends SessionOptions {
   readonly kind: 'database';
   /** Name or identifier of an instance, cluster or proxy. */
   readonly text: string;
-  /** A TARGET to go through; discovery when absent. */
-  readonly via?: string;
+  /** Machines to go through, from here outwards; discovery when absent. */
+  readonly via?: readonly HopName[];
   readonly reader?: boolean;
 }
 
@@ -51,12 +56,40 @@ export type TunnelOpener = (
   signal: AbortSignal,
 ) => Promise<Tunnel>;
 
+/** A server that is logged in to on the way. */
+export interface HopServer {
+  readonly provider: Provider;
+  readonly target: MachineTarget | FarHostTarget;
+  /** Guessed when absent. */
+  readonly user?: string;
+  readonly port: number;
+}
+
+/** A login that stands. Dials as the machine does; disposing it logs out. */
+export interface Hop extends Dialer {
+  /** Settles when it is over: with why it broke, undefined when it was closed here. Never rejects. */
+  readonly closed: Promise<CloudtunError | undefined>;
+}
+
+/**
+ * Logs in to a machine on the way; `compose.ts` injects it.
+ *
+ * @param dialer reaches the server whatever endpoint without a host is asked for
+ */
+export type HopOpener = (
+  server: HopServer,
+  dialer: Pick<Dialer, 'dial'>,
+  onEvent: TunnelEventListener,
+  signal: AbortSignal,
+) => Promise<Hop>;
+
 export interface BrokerContext {
   readonly world: World;
   readonly provider: Provider;
   readonly journal: AuditSink;
   readonly ledger: SessionLedger;
   readonly connect: TunnelOpener;
+  readonly openHop: HopOpener;
 }
 
 /** A client of a front end came or went; the journal keeps it. */

@@ -1,30 +1,32 @@
-import type { Dialer } from '../domain/dialer.ts';
-import { formatEndpoint, type RemoteEndpoint } from '../domain/endpoint.ts';
 import { asCloudtunError, CloudtunError } from '../domain/errors.ts';
 import type { Millis } from '../domain/millis.ts';
-import { type Route, type Target, targetLabel } from '../domain/target.ts';
-import type { TunnelEvent, TunnelEventListener } from '../domain/tunnel-event.ts';
+import type { CloudTarget, Route } from '../domain/target.ts';
+import type { TunnelEventListener } from '../domain/tunnel-event.ts';
 import type { Identity, Provider } from '../providers/provider.ts';
 import { withDeadline } from '../runtime/deadline.ts';
 import type { World } from '../runtime/world.ts';
-import type { Tunnel } from '../transport/tunnel.ts';
-import { AuditTrail } from './audit-trail.ts';
 import type { BrokerContext, OpenedTunnel, TunnelExplanation, TunnelRequest } from './broker-types.ts';
-import { type DestinationHops, Destinations, ON_DEMAND } from './destinations.ts';
-import { recordedSource } from './recorded-source.ts';
-import { anyEndpoint, findRoute, findRouteAnywhere, findTarget, requestedEndpoints } from './route.ts';
-import { sessionPlace } from './session-ledger.ts';
+import { BrokeredTunnel, behindItself, isDenial, newTrail } from './brokered-tunnel.ts';
+import { ChainedTunnel, chainRoute } from './chained-tunnel.ts';
+import { findChain, loginWay, mayLogIn, needsLogins, noLogins, SSH_PORT } from './login-way.ts';
+import { anyEndpoint, findRoute, findTarget, requestedEndpoints } from './route.ts';
 
 /** Who asks is wanted for the journal; a network without the service that tells must not keep the tunnel from opening. */
 const IDENTITY_LIMIT: Millis = 5_000;
 /** The strictest of the clouds: Session Manager's own limit (StartSession, Reason). */
 const REASON_LIMIT = 256;
-/** Routes that are remembered; what is forgotten is asked for again. */
-const KNOWN_LIMIT = 256;
+
+/** What is known before a tunnel is opened, and who hears of it. */
+export interface OpenTunnelOptions {
+  readonly onEvent: TunnelEventListener;
+  /** What `entryRequest` asks for, where it is known already: where several clouds were asked for it. */
+  readonly target?: CloudTarget | undefined;
+}
 
 /**
  * The one path to a tunnel: resolves the target and the way to it, learns who asks, and hands back a dialer that records before it
- * starts the first session. The local port should be bound before this is called (spec section 5.1).
+ * starts the first session. The local port should be bound before this is called (spec section 5.1). Where the cloud's own tunnel
+ * service leads to the target it is taken; else machines on the way are logged in to.
  *
  * @throws CT_USAGE for a reason the cloud would not take; CT_TARGET_*, CT_NO_BASTION, CT_DENIED (recorded in the journal) and what
  *   else the provider says; the reason of `signal`
@@ -32,188 +34,147 @@ const KNOWN_LIMIT = 256;
 export async function openTunnel(
   context: BrokerContext,
   request: TunnelRequest,
-  options: {
-    readonly onEvent: TunnelEventListener;
-    /** The target, where it is known already: where several clouds were asked for it. */
-    readonly target?: Target | undefined;
-  },
+  options: OpenTunnelOptions,
   signal: AbortSignal,
 ): Promise<OpenedTunnel> {
-  const { world, provider } = context;
-  checkRequest(request, provider);
-  const asking = timed(world, 'identity', options.onEvent, () => whoAsks(context, signal));
+  checkRequest(request, context.provider);
+  if (!needsLogins(request)) {
+    try {
+      return await openDirectly(context, request, options, signal);
+    } catch (error) {
+      if (signal.aborted || !mayLogIn(error, request, context.provider)) throw error;
+      return openByLogins(context, request, options, signal, error);
+    }
+  }
+  return openByLogins(context, request, options, signal);
+}
+
+async function openDirectly(
+  context: BrokerContext,
+  request: TunnelRequest,
+  { onEvent, target: known }: OpenTunnelOptions,
+  signal: AbortSignal,
+): Promise<OpenedTunnel> {
+  const { finder } = context.provider;
+  const found = await identified(context, request, onEvent, signal, async () => {
+    const target =
+      (request.via === undefined || request.kind === 'database' ? known : undefined) ??
+      (await timed(context.world, 'find target', onEvent, () => findTarget(finder, request, signal)));
+    const routes = await timed(context.world, 'choose route', onEvent, () =>
+      Promise.all(requestedEndpoints(request, target).map((to) => findRoute(finder, request, target, to, signal))),
+    );
+    return { target, routes };
+  });
+  return new BrokeredTunnel(context, request, found, onEvent);
+}
+
+/** @param because why the tunnel service does not do, where that was tried */
+async function openByLogins(
+  context: BrokerContext,
+  request: TunnelRequest,
+  { onEvent, target: known }: OpenTunnelOptions,
+  signal: AbortSignal,
+  because?: unknown,
+): Promise<OpenedTunnel> {
+  const { finder } = context.provider;
+  const way = loginWay(request);
+  const found = await identified(context, request, onEvent, signal, async () => {
+    const node =
+      known ??
+      (await timed(context.world, 'find target', onEvent, () => finder.findMachine(way.base.text, {}, signal)));
+    if (node.kind !== 'machine') throw because ?? noLogins(node);
+    const chain = await timed(context.world, 'find hops', onEvent, () => findChain(finder, request, way, node, signal));
+    return { target: node, routes: [], chain };
+  });
+  const { chain, target: node } = found;
+  if (request.kind === 'machine' && way.isItself) {
+    const routes = await Promise.all(
+      request.to.map((to) => findRoute(finder, request, node, to, signal).catch(() => behindItself(node, to))),
+    );
+    return new BrokeredTunnel(context, request, { ...found, routes }, onEvent, way.login);
+  }
+  const { reason, document } = request;
+  const base: TunnelRequest = {
+    kind: 'machine',
+    text: way.base.text,
+    to: [],
+    anywhere: true,
+    use: `on the way to ${request.text}`,
+    ...(reason !== undefined && { reason }),
+    ...(document !== undefined && { document }),
+  };
+  const below = new BrokeredTunnel(context, base, found, onEvent, way.login);
+  return new ChainedTunnel(context, request, below, chain, onEvent);
+}
+
+/** Looks for something while the cloud is asked who we are; a denial is recorded. */
+async function identified<Found>(
+  context: BrokerContext,
+  request: TunnelRequest,
+  onEvent: TunnelEventListener,
+  signal: AbortSignal,
+  look: () => Promise<Found>,
+): Promise<Found & { readonly identity: Identity | undefined }> {
+  const asking = timed(context.world, 'identity', onEvent, () => whoAsks(context, signal));
   // Its failure is awaited below; until then it must not count as unhandled.
   asking.catch(() => {});
-  let target: Target;
-  let routes: readonly Route[];
+  let found: Found;
   try {
-    target =
-      options.target ??
-      (await timed(world, 'find target', options.onEvent, () => findTarget(provider.finder, request, signal)));
-    routes = await timed(world, 'choose route', options.onEvent, () => {
-      const endpoints = requestedEndpoints(request, target);
-      return Promise.all(endpoints.map((to) => findRoute(provider.finder, request, target, to, signal)));
-    });
+    found = await look();
   } catch (error) {
     if (isDenial(error)) newTrail(context, request, await asking.catch(() => undefined)).denied(error);
     throw error;
   }
-  const identity = await asking;
-  return new BrokeredTunnel(context, request, target, identity, routes, options.onEvent);
+  return { ...found, identity: await asking };
 }
 
 /**
  * What `openTunnel` would do, without asking for a session: for `--explain`. One for each endpoint, and one for all where the request is
  * for anywhere.
  *
- * @param found the target, where it is known already
+ * @param known what `entryRequest` asks for, where it is known already
  */
 export async function explainTunnel(
   context: Pick<BrokerContext, 'provider'>,
   request: TunnelRequest,
   signal: AbortSignal,
-  found?: Target,
+  known?: CloudTarget,
 ): Promise<readonly TunnelExplanation[]> {
   const { finder, gatekeeper } = context.provider;
   checkRequest(request, context.provider);
-  const target = found ?? (await findTarget(finder, request, signal));
+  const access = (route: Route) => gatekeeper.explain(route, request);
   const isAnywhere = request.kind === 'machine' && request.anywhere === true;
-  const endpoints = isAnywhere ? [anyEndpoint(target)] : requestedEndpoints(request, target);
-  const routes = await Promise.all(endpoints.map((to) => findRoute(finder, request, target, to, signal)));
-  return routes.map((route) => ({ route, access: gatekeeper.explain(route, request) }));
-}
-
-class BrokeredTunnel implements OpenedTunnel {
-  readonly target: Target;
-  readonly identity: Identity | undefined;
-  readonly routes: readonly Route[];
-  readonly dialer: Dialer;
-  readonly lost: Promise<CloudtunError>;
-  readonly client: OpenedTunnel['client'];
-  readonly ended: OpenedTunnel['ended'];
-  readonly #context: BrokerContext;
-  readonly #request: TunnelRequest;
-  readonly #trail: AuditTrail;
-  /** As it was found last. */
-  #current: Target;
-  /** The newest route to each endpoint. */
-  readonly #known = new Map<string, Route>();
-  /** Those that the cloud keeps a record of. What a protocol calls a session for each stream is told by the records of clients. */
-  readonly #sessions = new Set<string>();
-  readonly #startedAt: Millis;
-
-  constructor(
-    context: BrokerContext,
-    request: TunnelRequest,
-    target: Target,
-    identity: Identity | undefined,
-    routes: readonly Route[],
-    onEvent: TunnelEventListener,
-  ) {
-    this.target = target;
-    this.#current = target;
-    this.identity = identity;
-    this.routes = routes;
-    this.#context = context;
-    this.#request = request;
-    this.#startedAt = context.world.clock.now();
-    this.#trail = newTrail(context, request, identity);
-    this.client = (record) => this.#trail.client(record);
-    this.ended = (record) => this.#trail.ended(record);
-    for (const route of routes) this.#known.set(formatEndpoint(route.to).toLowerCase(), route);
-    let tellLost: (error: CloudtunError) => void = () => {};
-    this.lost = new Promise((resolve) => {
-      tellLost = resolve;
-    });
-    const isAnywhere = request.kind === 'machine' && request.anywhere === true;
-    const hops: DestinationHops = {
-      open: (to, isFresh, listener, signal) => this.#connect(to, isFresh, listener, signal),
-      onEvent: (event: TunnelEvent) => {
-        const isOfStream = /^session-/.test(event.type) && 'sessionId' in event && !this.#sessions.has(event.sessionId);
-        if (!isOfStream) this.#trail.tunnel(event);
-        onEvent(event);
-      },
-      onRefused: (to, error) => {
-        if (isDenial(error)) this.#trail.denied(error, this.#known.get(formatEndpoint(to).toLowerCase()));
-      },
-      onLost: isAnywhere ? () => {} : tellLost,
-    };
-    this.dialer = isAnywhere
-      ? this.#routed(new Destinations(context.world, hops, ON_DEMAND))
-      : new Destinations(context.world, hops);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.dialer[Symbol.asyncDispose]();
-    const duration = this.#context.world.clock.now() - this.#startedAt;
-    this.#trail.ended({ reason: 'ended', duration, connections: 0, bytesUp: 0, bytesDown: 0 });
-  }
-
-  /** An endpoint to which no way leads is refused at once: it is no destination, and nothing is tried again for it. */
-  #routed(destinations: Destinations): Dialer {
-    return {
-      dial: async (to, signal) => {
-        await this.#route(to, false, signal);
-        return destinations.dial(to, signal);
-      },
-      [Symbol.asyncDispose]: () => destinations[Symbol.asyncDispose](),
-    };
-  }
-
-  async #connect(
-    to: RemoteEndpoint,
-    isFresh: boolean,
-    onEvent: TunnelEventListener,
-    signal: AbortSignal,
-  ): Promise<Tunnel> {
-    const { world, provider, ledger, connect } = this.#context;
-    let route: Route | undefined;
+  const directly = async (): Promise<readonly Route[]> => {
+    const target =
+      (request.via === undefined || request.kind === 'database' ? known : undefined) ??
+      (await findTarget(finder, request, signal));
+    const endpoints = isAnywhere ? [anyEndpoint(target)] : requestedEndpoints(request, target);
+    return Promise.all(endpoints.map((to) => findRoute(finder, request, target, to, signal)));
+  };
+  if (!needsLogins(request)) {
     try {
-      route = await this.#route(to, isFresh, signal);
-      this.#trail.opening(route);
-      const source = recordedSource(
-        provider.gatekeeper.ticketSource(route, this.#request),
-        world,
-        ledger,
-        sessionPlace(provider),
-        targetLabel(route.target),
-        (id) => this.#sessions.add(id),
-      );
-      return await connect(source, route.to, onEvent, signal);
+      return (await directly()).map((route) => ({ route, access: access(route) }));
     } catch (error) {
-      if (isDenial(error)) this.#trail.denied(error, route);
-      throw error;
+      if (signal.aborted || !mayLogIn(error, request, context.provider)) throw error;
     }
   }
-
-  async #route(to: RemoteEndpoint, isFresh: boolean, signal: AbortSignal): Promise<Route> {
-    const key = formatEndpoint(to).toLowerCase();
-    const known = this.#known.get(key);
-    if (known && !isFresh) return known;
-    const { finder } = this.#context.provider;
-    // A machine that was replaced has another id under the same name, so its name is resolved again as well.
-    if (isFresh) this.#current = await findTarget(finder, this.#request, signal);
-    const find = this.#request.kind === 'machine' && this.#request.anywhere ? findRouteAnywhere : findRoute;
-    const route = await find(finder, this.#request, this.#current, to, signal);
-    const [oldest] = this.#known.keys();
-    if (this.#known.size >= KNOWN_LIMIT && oldest !== undefined) this.#known.delete(oldest);
-    this.#known.set(key, route);
-    return route;
-  }
-}
-
-function newTrail(context: BrokerContext, request: TunnelRequest, identity: Identity | undefined): AuditTrail {
-  const { gatekeeper, label } = context.provider;
-  return new AuditTrail(context.world, context.journal, {
-    request,
-    identity,
-    place: label,
-    documentOf: (route) => gatekeeper.explain(route, request).document,
-  });
-}
-
-function isDenial(error: unknown): error is CloudtunError {
-  return error instanceof CloudtunError && (error.code === 'CT_DENIED' || error.code === 'CT_POLICY');
+  const way = loginWay(request);
+  const node = known ?? (await finder.findMachine(way.base.text, {}, signal));
+  if (node.kind !== 'machine') throw noLogins(node);
+  const chain = await findChain(finder, request, way, node, signal);
+  const sshd = await findRoute(
+    finder,
+    { kind: 'machine', text: node.id, to: [] },
+    node,
+    { port: way.login.port ?? SSH_PORT },
+    signal,
+  );
+  const target = chainRoute(chain, node, sshd.to).target;
+  const endpoints = isAnywhere ? [{ port: SSH_PORT }] : requestedEndpoints(request, target);
+  return endpoints.map((to) => ({
+    route: way.isItself ? behindItself(node, to) : chainRoute(chain, node, to),
+    access: access(sshd),
+  }));
 }
 
 /** Undefined, with a warning, when the cloud cannot say; trouble with the credentials themselves is thrown. */

@@ -1,15 +1,10 @@
 import { isIPv6 } from 'node:net';
+import { splitCloudPrefix } from '../domain/cloud-prefix.ts';
 import type { RemoteEndpoint } from '../domain/endpoint.ts';
 import { CloudtunError } from '../domain/errors.ts';
-import type { Route, Target } from '../domain/target.ts';
+import type { CloudTarget, Route, Target } from '../domain/target.ts';
 import type { TargetFinder } from '../providers/provider.ts';
 import type { TunnelRequest } from './broker-types.ts';
-
-/** What a request was resolved to: one route for each endpoint it asks for, in order. */
-export interface FoundRoutes {
-  readonly target: Target;
-  readonly routes: readonly Route[];
-}
 
 /**
  * Resolves the target of a request.
@@ -22,9 +17,13 @@ export function findTarget(
   request: TunnelRequest,
   signal: AbortSignal,
   options: { readonly mustExist?: boolean } = {},
-): Promise<Target> {
+): Promise<CloudTarget> {
   return request.kind === 'machine'
-    ? finder.findMachine(request.text, options, signal)
+    ? finder.findMachine(
+        request.text,
+        request.via === undefined ? options : { ...options, mustBeOnline: false },
+        signal,
+      )
     : finder.findDatabase(request.text, request.reader === undefined ? {} : { reader: request.reader }, signal);
 }
 
@@ -37,11 +36,12 @@ export function findTarget(
 export function findRoute(
   finder: TargetFinder,
   request: TunnelRequest,
-  target: Target,
+  target: CloudTarget,
   to: RemoteEndpoint,
   signal: AbortSignal,
 ): Promise<Route> {
-  const via = request.kind === 'database' && request.via !== undefined ? { via: request.via } : {};
+  const [hop] = request.via ?? [];
+  const via = hop === undefined ? {} : { via: splitCloudPrefix(hop.written).text };
   const host = target.kind !== 'database' && to.host !== undefined ? { host: to.host } : {};
   return finder.routeTo(target, to.port, { ...via, ...host }, signal);
 }
@@ -55,7 +55,7 @@ export function findRoute(
 export async function findRouteAnywhere(
   finder: TargetFinder,
   request: TunnelRequest,
-  target: Target,
+  target: CloudTarget,
   to: RemoteEndpoint,
   signal: AbortSignal,
 ): Promise<Route> {

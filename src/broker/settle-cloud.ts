@@ -1,10 +1,11 @@
 import { asCloudtunError, CloudtunError, type ErrorDetail } from '../domain/errors.ts';
 import type { Millis } from '../domain/millis.ts';
-import { type ProviderId, type Target, targetLabel } from '../domain/target.ts';
+import { type CloudTarget, type ProviderId, targetLabel } from '../domain/target.ts';
 import type { Provider } from '../providers/provider.ts';
 import { unlessAborted } from '../runtime/deadline.ts';
 import type { World } from '../runtime/world.ts';
 import type { TunnelRequest } from './broker-types.ts';
+import { entryRequest } from './login-way.ts';
 import { findTarget } from './route.ts';
 
 /** A cloud that a target may be in; with an error when it could not even be set up (a region or profile that is missing). */
@@ -16,14 +17,14 @@ export type CandidateCloud =
 export interface SettledCloud {
   readonly provider: Provider;
   /** What was found, where it had to be looked for to settle it. */
-  readonly target?: Target;
+  readonly target?: CloudTarget;
 }
 
 /** How much longer the others may look after one has found it. Guessed: a person waits, and most clouds answer within one second. */
 const OTHERS_LIMIT: Millis = 5_000;
 
 type Answer =
-  | { readonly is: 'found'; readonly id: ProviderId; readonly provider: Provider; readonly target: Target }
+  | { readonly is: 'found'; readonly id: ProviderId; readonly provider: Provider; readonly target: CloudTarget }
   | { readonly is: 'failed'; readonly id: ProviderId; readonly error: CloudtunError };
 
 /** The cloud has something of this name, though it cannot be used now. */
@@ -76,7 +77,10 @@ async function askAll(
     if ('error' in candidate) return { ...candidate, is: 'failed' };
     const { id, provider } = candidate;
     try {
-      const target = await unlessAborted(findTarget(provider.finder, request, either, { mustExist: true }), either);
+      const target = await unlessAborted(
+        findTarget(provider.finder, entryRequest(request), either, { mustExist: true }),
+        either,
+      );
       timer ??= world.clock.after(OTHERS_LIMIT, () =>
         late.abort(new CloudtunError('CT_TIMEOUT', `${provider.label} did not answer`)),
       );

@@ -80,6 +80,27 @@ export const DOCUMENT_FLAG = {
   }),
 };
 
+const VIA = {
+  description: 'a machine to go through, [USER@]MACHINE[:PORT]; again, or with commas, for the next one behind it',
+  env: 'CLOUDTUN_VIA',
+  helpValue: 'HOP',
+  multiple: true,
+  multipleNonGreedy: true,
+} as const;
+
+/** For every command that may go through other machines. */
+export const VIA_FLAG = { via: Flags.string(VIA) };
+
+/** The same under the letter that ssh has for it. */
+export const JUMP_FLAG = { via: Flags.string({ ...VIA, char: 'J' }) };
+
+/** The hops of VIA_FLAG, from here outwards. */
+export function hopsOf(value: string | readonly string[] | undefined): readonly string[] | undefined {
+  return listOf(value)
+    ?.flatMap((each) => each.split(','))
+    .map((each) => each.trim());
+}
+
 /** For every command that opens a tunnel in the foreground; the flags of its clouds stand before them. */
 export const TUNNEL_FLAGS = {
   bind: Flags.string({

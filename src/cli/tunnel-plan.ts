@@ -1,6 +1,13 @@
 import type { TunnelRequest } from '../broker/broker-types.ts';
 import type { CloudQuestion } from '../broker/candidate-clouds.ts';
-import { type Catalogue, type CatalogueTarget, DATABASE_FORMS, type DatabaseForm } from '../config/catalogue.ts';
+import { entryRequest, SSH_PORT } from '../broker/login-way.ts';
+import {
+  type Catalogue,
+  type CatalogueTarget,
+  DATABASE_FORMS,
+  type DatabaseForm,
+  resolveHops,
+} from '../config/catalogue.ts';
 import { ownPort, type PortPlace, placeOf, stablePort } from '../config/stable-port.ts';
 import { type TunnelFlags, type TunnelSettings, tunnelSettings } from '../config/tunnel-settings.ts';
 import { splitCloudPrefix } from '../domain/cloud-prefix.ts';
@@ -16,7 +23,8 @@ import { formatForwardRule, type ParsedRule } from '../forward/forward-rule.ts';
 
 export interface PlanFlags extends TunnelFlags {
   readonly port?: string | undefined;
-  readonly via?: string | undefined;
+  /** Machines to go through, from here outwards. */
+  readonly via?: readonly string[] | undefined;
   readonly reader?: boolean | undefined;
   readonly reason?: string | undefined;
   readonly document?: string | undefined;
@@ -69,13 +77,14 @@ export function planForward(
       ? databasePlan(entry.form, target, entry, flags, catalogue)
       : hostPlan(entry, flags, catalogue);
   }
-  const { cloud, text } = entry ? { cloud: entry.cloud, text: entry.instance } : splitCloudPrefix(target);
+  const { cloud, ...machine } = machineNamed(target, entry, flags, catalogue);
+  const { text } = machine;
   const rules =
     given.length === 0 && farPort !== undefined
       ? [ownRule(text, farPort, entry, flags, catalogue)]
       : typedRules(target, given, flags, farPort);
   return {
-    request: { kind: 'machine', text, to: rules.map((rule) => rule.to), ...sessionOptions(flags) },
+    request: { kind: 'machine', ...machine, to: rules.map((rule) => rule.to), ...sessionOptions(flags) },
     cloud,
     rules,
     settings: tunnelSettings(flags, catalogue, entry),
@@ -89,12 +98,10 @@ const SOCKS_PORT = 1080;
 /** The plan of `socks TARGET`: one local port, and what its clients name. */
 export function planSocks(target: string, flags: PlanFlags, catalogue: Catalogue): TunnelPlan {
   const entry = catalogue.targets.get(target);
-  if (entry && entry.kind !== 'machine') {
-    throw notA('machine', entry, entry.via === undefined ? undefined : `cloudtun socks ${entry.via}`);
-  }
-  const { cloud, text } = entry ? { cloud: entry.cloud, text: entry.instance } : splitCloudPrefix(target);
+  if (entry?.kind === 'database') throw notA('machine', entry, throughIt('socks', entry));
+  const { cloud, ...machine } = machineNamed(target, entry, flags, catalogue);
   return {
-    request: { kind: 'machine', text, to: [], anywhere: true, ...sessionOptions(flags) },
+    request: { kind: 'machine', ...machine, to: [], anywhere: true, ...sessionOptions(flags) },
     cloud,
     rules: [{ port: parsePort(flags.port) ?? SOCKS_PORT }],
     settings: tunnelSettings(flags, catalogue, entry),
@@ -105,22 +112,20 @@ export function planSocks(target: string, flags: PlanFlags, catalogue: Catalogue
 /**
  * The plan of `ssh TARGET`: no local port, one endpoint of the machine.
  *
- * @param login the port of its sshd, and what the journal says of the use
+ * @param login the port of its sshd (the catalogue's, or the usual one, when absent), and what the journal says of the use
  */
 export function planSsh(
   target: string,
   flags: PlanFlags,
   catalogue: Catalogue,
-  login: { readonly port: number; readonly use: string },
+  login: { readonly port: number | undefined; readonly use: string },
 ): TunnelPlan {
   const entry = catalogue.targets.get(target);
-  if (entry && entry.kind !== 'machine') {
-    throw notA('machine', entry, entry.via === undefined ? undefined : `cloudtun ssh ${entry.via}`);
-  }
-  const { cloud, text } = entry ? { cloud: entry.cloud, text: entry.instance } : splitCloudPrefix(target);
-  const to = { port: login.port };
+  if (entry?.kind === 'database') throw notA('machine', entry, throughIt('ssh', entry));
+  const { cloud, login: named, ...machine } = machineNamed(target, entry, flags, catalogue);
+  const to = { port: login.port ?? named?.port ?? SSH_PORT };
   return {
-    request: { kind: 'machine', text, to: [to], use: login.use, ...sessionOptions(flags) },
+    request: { kind: 'machine', ...machine, to: [to], use: login.use, ...sessionOptions(flags) },
     cloud,
     rules: [{ bind: [], port: 0, to }],
     settings: tunnelSettings(flags, catalogue, entry),
@@ -130,7 +135,7 @@ export function planSsh(
 
 /** Which cloud to ask for a plan's target. */
 export function questionOf({ cloud, request, settings }: TunnelPlan): CloudQuestion {
-  return { cloud, target: request.text, said: settings.said, selection: settings.selection };
+  return { cloud, target: entryRequest(request).text, said: settings.said, selection: settings.selection };
 }
 
 /** Of a machine rule the far end is always known. */
@@ -195,10 +200,10 @@ function databasePlan(
 ): TunnelPlan {
   const cloud = DATABASE_FORMS[form];
   const text = entry ? qualifiedName(entry) : textIn(cloud, name);
-  const bastion = flags.via === undefined ? undefined : catalogue.targets.get(flags.via);
-  if (bastion && bastion.kind !== 'machine') throw notA('machine', bastion, undefined);
-  if (bastion && bastion.cloud !== cloud) throw inAnotherCloud(bastion.name, bastion.cloud, cloud);
-  const via = bastion?.instance ?? (flags.via === undefined ? entry?.via : textIn(cloud, flags.via));
+  const via = flags.via === undefined ? entry?.via : resolveHops(flags.via, catalogue);
+  const foreign = via?.find((hop) => hop.cloud !== undefined && hop.cloud !== cloud);
+  if (foreign) throw inAnotherCloud(foreign.text, foreign.cloud!, cloud);
+  const bastion = flags.via === undefined ? undefined : catalogue.targets.get(flags.via[0]!);
   const stable = (place: PortPlace) => {
     if (entry && !flags.reader) return ownPort(entry, catalogue, place);
     const where = (entry && placeOf(entry, catalogue, place)) ?? { cloud, scope: place.scope };
@@ -232,13 +237,44 @@ function hostPlan(
   catalogue: Catalogue,
 ): TunnelPlan {
   const to = { host: entry.host, port: entry.hostPort };
+  const via = flags.via === undefined ? entry.via : resolveHops(flags.via, catalogue);
+  const before = via.slice(0, -1);
+  const { text, user, port } = via.at(-1)!;
+  const login = { ...(user !== undefined && { user }), ...(port !== undefined && { port }) };
   return {
-    request: { kind: 'machine', text: entry.via, to: [to], ...sessionOptions(flags) },
-    cloud: entry.cloud,
+    request: {
+      kind: 'machine',
+      text,
+      ...(before.length > 0 && { via: before }),
+      ...(Object.keys(login).length > 0 && { login }),
+      to: [to],
+      ...sessionOptions(flags),
+    },
+    cloud: via[0]!.cloud ?? entry.cloud,
     rules: [{ port: parsePort(flags.port) ?? ((place) => ownPort(entry, catalogue, place)), to }],
     settings: tunnelSettings(flags, catalogue, entry),
     user: entry.user,
   };
+}
+
+/** A TARGET that is a machine, or a host of the catalogue that is logged in to like one: what it is called where it is, and the way there. */
+function machineNamed(
+  target: string,
+  entry: Extract<CatalogueTarget, { kind: 'machine' | 'host' }> | undefined,
+  flags: PlanFlags,
+  catalogue: Catalogue,
+) {
+  const via = flags.via === undefined ? entry?.via : resolveHops(flags.via, catalogue);
+  const own = splitCloudPrefix(target);
+  const cloud = via?.[0]?.cloud ?? (entry ? entry.cloud : own.cloud);
+  const text = entry === undefined ? own.text : entry.kind === 'machine' ? entry.instance : entry.host;
+  const login = entry?.kind === 'host' ? { port: entry.hostPort, ...(entry.user && { user: entry.user }) } : undefined;
+  return { cloud, text, ...(via !== undefined && { via }), ...(login && { login }) };
+}
+
+/** What to type instead for a database: what it is reached through may do. */
+function throughIt(command: string, { via }: CatalogueTarget): string | undefined {
+  return via?.[0] === undefined ? undefined : `cloudtun ${command} ${via[0].text}`;
 }
 
 function sessionOptions(flags: PlanFlags) {

@@ -1,5 +1,5 @@
 import { Args, Flags } from '@oclif/core';
-import { DOCUMENT_FLAG, listOf, SELECTION_FLAGS, TUNNEL_FLAGS } from '../cli/flags.ts';
+import { DOCUMENT_FLAG, hopsOf, listOf, SELECTION_FLAGS, TUNNEL_FLAGS, VIA_FLAG } from '../cli/flags.ts';
 import { TunnelCommand, type TunnelResult } from '../cli/tunnel-command.ts';
 import { planForward } from '../cli/tunnel-plan.ts';
 import { farPortOf } from '../compose.ts';
@@ -39,6 +39,7 @@ export default class Forward extends TunnelCommand {
     ...SELECTION_FLAGS,
     ...TUNNEL_FLAGS,
     ...DOCUMENT_FLAG,
+    ...VIA_FLAG,
     local: Flags.string({
       char: 'L',
       description: 'a rule; may be repeated',
@@ -60,7 +61,13 @@ export default class Forward extends TunnelCommand {
     checkForwardRules(rules);
     const catalogue = await loadCatalogue(this.world);
     const farPort = await farPortOf(splitCloudPrefix(args.target).text);
-    const plan = planForward(args.target, rules, { ...flags, bind: listOf(flags.bind) }, catalogue, farPort);
+    const plan = planForward(
+      args.target,
+      rules,
+      { ...flags, bind: listOf(flags.bind), via: hopsOf(flags.via) },
+      catalogue,
+      farPort,
+    );
     return await this.hold(args.target, plan, flags);
   }
 }

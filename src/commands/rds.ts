@@ -1,5 +1,5 @@
 import { Args, Flags } from '@oclif/core';
-import { AWS_FLAGS, DOCUMENT_FLAG, listOf, TUNNEL_FLAGS } from '../cli/flags.ts';
+import { AWS_FLAGS, DOCUMENT_FLAG, hopsOf, listOf, TUNNEL_FLAGS, VIA_FLAG } from '../cli/flags.ts';
 import { TunnelCommand, type TunnelResult } from '../cli/tunnel-command.ts';
 import { planDatabase } from '../cli/tunnel-plan.ts';
 import { loadCatalogue } from '../config/load.ts';
@@ -31,11 +31,7 @@ export default class Rds extends TunnelCommand {
       env: 'CLOUDTUN_PORT',
       helpValue: 'PORT',
     }),
-    via: Flags.string({
-      description: 'machine to go through (default: one that can reach the database)',
-      env: 'CLOUDTUN_VIA',
-      helpValue: 'TARGET',
-    }),
+    ...VIA_FLAG,
     reader: Flags.boolean({
       description: 'the reading endpoint of a cluster, or a read replica',
       env: 'CLOUDTUN_READER',
@@ -45,7 +41,12 @@ export default class Rds extends TunnelCommand {
   async run(): Promise<TunnelResult> {
     const { args, flags } = await this.parse(Rds);
     const catalogue = await loadCatalogue(this.world);
-    const plan = planDatabase('rds', args.name, { ...flags, bind: listOf(flags.bind) }, catalogue);
+    const plan = planDatabase(
+      'rds',
+      args.name,
+      { ...flags, bind: listOf(flags.bind), via: hopsOf(flags.via) },
+      catalogue,
+    );
     return await this.hold(args.name, plan, flags);
   }
 }

@@ -1,5 +1,5 @@
 import { Args, Flags } from '@oclif/core';
-import { DOCUMENT_FLAG, listOf, SELECTION_FLAGS, TUNNEL_FLAGS } from '../cli/flags.ts';
+import { DOCUMENT_FLAG, hopsOf, listOf, SELECTION_FLAGS, TUNNEL_FLAGS, VIA_FLAG } from '../cli/flags.ts';
 import { openPlannedSocks } from '../cli/open-planned.ts';
 import type { EventJson } from '../cli/present/event-schema.ts';
 import { SocksScreen } from '../cli/socks-screen.ts';
@@ -37,6 +37,7 @@ export default class Socks extends TunnelCommand {
     ...SELECTION_FLAGS,
     ...FLAGS,
     ...DOCUMENT_FLAG,
+    ...VIA_FLAG,
     port: Flags.string({
       description: 'local port, or auto for any free one (default: 1080)',
       env: 'CLOUDTUN_PORT',
@@ -66,7 +67,7 @@ export default class Socks extends TunnelCommand {
       except: (listOf(flags.except) ?? []).map((text) => parseHostPattern(text, '--except')),
     };
     const catalogue = await loadCatalogue(this.world);
-    const plan = planSocks(args.target, { ...flags, bind: listOf(flags.bind) }, catalogue);
+    const plan = planSocks(args.target, { ...flags, bind: listOf(flags.bind), via: hopsOf(flags.via) }, catalogue);
     return await this.hold(args.target, plan, flags);
   }
 

@@ -1,5 +1,5 @@
 import { Args, Flags } from '@oclif/core';
-import { GCP_FLAGS, listOf, TUNNEL_FLAGS } from '../cli/flags.ts';
+import { GCP_FLAGS, hopsOf, listOf, TUNNEL_FLAGS, VIA_FLAG } from '../cli/flags.ts';
 import { TunnelCommand, type TunnelResult } from '../cli/tunnel-command.ts';
 import { planDatabase } from '../cli/tunnel-plan.ts';
 import { loadCatalogue } from '../config/load.ts';
@@ -32,17 +32,18 @@ export default class Sql extends TunnelCommand {
       env: 'CLOUDTUN_PORT',
       helpValue: 'PORT',
     }),
-    via: Flags.string({
-      description: 'what to go through: @region/network/group, or a machine with the port of its Auth Proxy',
-      env: 'CLOUDTUN_VIA',
-      helpValue: 'TARGET',
-    }),
+    ...VIA_FLAG,
   };
 
   async run(): Promise<TunnelResult> {
     const { args, flags } = await this.parse(Sql);
     const catalogue = await loadCatalogue(this.world);
-    const plan = planDatabase('sql', args.name, { ...flags, bind: listOf(flags.bind) }, catalogue);
+    const plan = planDatabase(
+      'sql',
+      args.name,
+      { ...flags, bind: listOf(flags.bind), via: hopsOf(flags.via) },
+      catalogue,
+    );
     return await this.hold(args.name, plan, flags);
   }
 }

@@ -1,6 +1,6 @@
 import { constants } from 'node:os';
 import { Args, Flags } from '@oclif/core';
-import { DOCUMENT_FLAG, listOf, SELECTION_FLAGS, TUNNEL_FLAGS } from '../cli/flags.ts';
+import { DOCUMENT_FLAG, hopsOf, JUMP_FLAG, listOf, SELECTION_FLAGS, TUNNEL_FLAGS } from '../cli/flags.ts';
 import { openPlannedLogin } from '../cli/planned-login.ts';
 import { closedJson } from '../cli/present/event-json.ts';
 import type { EventJson } from '../cli/present/event-schema.ts';
@@ -77,6 +77,7 @@ export default class Ssh extends TunnelCommand {
       char: 'A',
       description: 'let the machine use your ssh-agent while you are logged in',
     }),
+    ...JUMP_FLAG,
     reason,
     explain,
     ...DOCUMENT_FLAG,
@@ -98,16 +99,16 @@ export default class Ssh extends TunnelCommand {
     this.#isTerminal = hasKeyboard() && (this.#command === undefined || flags.tty);
     const plan = planSsh(
       destination.target,
-      { ...flags, port: undefined, bind: undefined },
+      { ...flags, port: undefined, bind: undefined, via: hopsOf(flags.via) },
       await loadCatalogue(this.world),
       {
-        port: flags.port ?? 22,
+        port: flags.port,
         use: this.#command === undefined ? 'ssh login' : `ssh command of ${this.#command.length} characters`,
       },
     );
     this.#wish = {
       user: flags.login ?? destination.user ?? plan.user,
-      port: flags.port ?? 22,
+      port: plan.rules[0]!.to!.port,
       credentials: ownCredentials(this.world, { files: listOf(flags.identity) ?? [], withAgent: flags.agent }),
       forwardAgent: flags['forward-agent'] ? agentSocket(this.world, '-A') : undefined,
     };

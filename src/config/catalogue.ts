@@ -1,5 +1,6 @@
 import { splitCloudPrefix } from '../domain/cloud-prefix.ts';
 import { CloudtunError } from '../domain/errors.ts';
+import { type HopName, parseHopName } from '../domain/hop-name.ts';
 import { type PlaceKey, PROVIDER_IDS, type ProviderId } from '../domain/target.ts';
 import type { CatalogueDefaults, TargetEntry } from './schema.ts';
 
@@ -21,6 +22,8 @@ interface TargetBase extends Readonly<Partial<Record<PlaceKey, string>>> {
   readonly port?: number;
   /** The login that a client should use, for the line to type after `ready`. */
   readonly user?: string;
+  /** Machines to go through, from here outwards; names of the catalogue are replaced by what they stand for. */
+  readonly via?: readonly HopName[];
 }
 
 /** A target of the catalogue, its form told apart, its place in the cloud completed from its `via`. */
@@ -32,7 +35,6 @@ export type CatalogueTarget =
       readonly cloud: ProviderId;
       /** As the cloud names it. */
       readonly database: string;
-      readonly via?: string;
     })
   | (TargetBase & {
       readonly kind: 'host';
@@ -40,7 +42,7 @@ export type CatalogueTarget =
       readonly cloud?: ProviderId;
       readonly host: string;
       readonly hostPort: number;
-      readonly via: string;
+      readonly via: readonly HopName[];
     });
 
 /** The files of spec section 4, merged: the project's over the user's, target by target and default by default. */
@@ -81,13 +83,10 @@ export function machineOf(entry: TargetEntry): MachineEntry | undefined {
   return undefined;
 }
 
-function completeTarget(
-  name: string,
-  { entry, place }: PlacedEntry,
-  all: ReadonlyMap<string, PlacedEntry>,
-): CatalogueTarget {
-  const viaEntry = entry.via === undefined ? undefined : all.get(entry.via)?.entry;
-  const viaMachine = viaEntry && machineOf(viaEntry);
+function completeTarget(name: string, placed: PlacedEntry, all: ReadonlyMap<string, PlacedEntry>): CatalogueTarget {
+  const { entry, place } = placed;
+  const via = entry.via === undefined ? undefined : hopsOf(listed(entry.via), all, [name]);
+  const viaMachine = via && firstMachine(listed(entry.via!), all);
   const machine = machineOf(entry);
   const keys = (['profile', 'region', 'project', 'zone'] as const).flatMap((key) => {
     const value = machine?.[key] ?? entry[key] ?? viaMachine?.[key];
@@ -99,26 +98,100 @@ function completeTarget(
     ...Object.fromEntries(keys),
     ...(entry.port !== undefined && { port: entry.port }),
     ...(entry.user !== undefined && { user: entry.user }),
+    ...(via !== undefined && { via }),
   };
-  if (machine) return { ...base, kind: 'machine', cloud: machine.cloud, instance: machine.instance };
-  const named = entry.via === undefined ? undefined : splitCloudPrefix(entry.via);
-  const via = viaMachine?.instance ?? named?.text;
-  const viaCloud = viaMachine?.cloud ?? named?.cloud;
+  const viaCloud = via?.[0]?.cloud;
+  const agreed = (cloud: ProviderId) => {
+    if (viaCloud !== undefined && viaCloud !== cloud) throw twoClouds(name, place, cloud, viaCloud);
+    return cloud;
+  };
+  if (machine) return { ...base, kind: 'machine', cloud: agreed(machine.cloud), instance: machine.instance };
   for (const form of Object.keys(DATABASE_FORMS) as DatabaseForm[]) {
     const database = entry[form];
-    if (database === undefined) continue;
-    const cloud = DATABASE_FORMS[form];
-    if (viaCloud !== undefined && viaCloud !== cloud) throw twoClouds(name, place, cloud, viaCloud);
-    return { ...base, kind: 'database', form, cloud, database, ...(via !== undefined && { via }) };
+    if (database !== undefined)
+      return { ...base, kind: 'database', form, cloud: agreed(DATABASE_FORMS[form]), database };
   }
   // The schema's forms leave only this one; a host without via and hostPort does not pass it.
   const far = { host: entry.host!, hostPort: entry.hostPort!, via: via! };
   return { ...base, kind: 'host', ...(viaCloud !== undefined && { cloud: viaCloud }), ...far };
 }
 
+const listed = (via: string | readonly string[]) => (typeof via === 'string' ? [via] : via);
+
+/**
+ * What a list of hops stands for: a name of the catalogue for its machine or host, and for what that is reached through itself.
+ *
+ * @param within names that are being looked up, so that a circle is found
+ */
+function hopsOf(
+  names: readonly string[],
+  all: ReadonlyMap<string, PlacedEntry>,
+  within: readonly string[],
+): readonly HopName[] {
+  return names.flatMap((written, index): readonly HopName[] => {
+    const hop = parseHopName(written);
+    const placed = hop.cloud === undefined ? all.get(hop.text) : undefined;
+    if (placed === undefined) return [hop];
+    const { entry, place } = placed;
+    if (within.includes(hop.text)) throw circle(place, [...within, hop.text]);
+    const before = entry.via === undefined ? [] : hopsOf(listed(entry.via), all, [...within, hop.text]);
+    return [...before, hopOf(hop, placed, index + before.length > 0)];
+  });
+}
+
+/** @param isBehind another hop: it is logged in to in any case, and its login of the catalogue counts */
+function hopOf(hop: HopName, { entry, place }: PlacedEntry, isBehind: boolean): HopName {
+  const machine = machineOf(entry);
+  const text = machine?.instance ?? entry.host;
+  if (text === undefined) throw noWay(hop.text, place);
+  const user = hop.user ?? (isBehind ? entry.user : undefined);
+  const port = hop.port ?? (machine ? undefined : entry.hostPort);
+  return {
+    written: `${text}${port === undefined ? '' : `:${port}`}`,
+    text,
+    ...(machine && { cloud: machine.cloud }),
+    ...(user !== undefined && { user }),
+    ...(port !== undefined && { port }),
+  };
+}
+
+/** The entry of the catalogue at which a way begins, whose place is the place of what is behind it. */
+function firstMachine(names: readonly string[], all: ReadonlyMap<string, PlacedEntry>): MachineEntry | undefined {
+  const entry = all.get(parseHopName(names[0]!).text)?.entry;
+  if (entry === undefined) return undefined;
+  return entry.via === undefined ? machineOf(entry) : firstMachine(listed(entry.via), all);
+}
+
+/** The hops that flags name, with the catalogue's names in them replaced. @throws CT_CONFIG, CT_USAGE */
+export function resolveHops(names: readonly string[], catalogue: Pick<Catalogue, 'targets'>): readonly HopName[] {
+  return names.flatMap((written, index): readonly HopName[] => {
+    const hop = parseHopName(written);
+    const target = hop.cloud === undefined ? catalogue.targets.get(hop.text) : undefined;
+    if (target === undefined) return [hop];
+    if (target.kind === 'database') throw noWay(target.name, target.place);
+    const before = target.via ?? [];
+    const entry: TargetEntry =
+      target.kind === 'host'
+        ? { host: target.host, hostPort: target.hostPort, user: target.user }
+        : { [target.cloud]: { instance: target.instance }, user: target.user };
+    return [...before, hopOf(hop, { entry, place: target.place }, index + before.length > 0)];
+  });
+}
+
+const at = ({ file, line, column }: Place) => `${file}:${line}:${column}`;
+
+function circle(place: Place, names: readonly string[]): CloudtunError {
+  return new CloudtunError('CT_CONFIG', `${at(place)}: the via of "${names[0]}" leads back to itself`, {
+    details: [['way', names.join(' > ')]],
+  });
+}
+
+function noWay(name: string, place: Place): CloudtunError {
+  return new CloudtunError('CT_CONFIG', `${at(place)}: "${name}" is a database, and nothing goes through it`);
+}
+
 function twoClouds(name: string, place: Place, cloud: ProviderId, viaCloud: ProviderId): CloudtunError {
-  const where = `${place.file}:${place.line}:${place.column}`;
-  return new CloudtunError('CT_CONFIG', `${where}: target "${name}" is in ${cloud}, its via in ${viaCloud}`);
+  return new CloudtunError('CT_CONFIG', `${at(place)}: target "${name}" is in ${cloud}, its via in ${viaCloud}`);
 }
 
 function definedOnly<Value extends object>(value: Value): { [Key in keyof Value]: Exclude<Value[Key], undefined> } {

@@ -29,6 +29,10 @@ const bindSchema = z.union([z.string().min(1), z.array(z.string().min(1)).min(1)
   error: 'an address, or a list of addresses',
 });
 
+const viaSchema = z.union([nameSchema, z.array(nameSchema).min(1)], {
+  error: 'a machine to go through, or a list of them from here outwards',
+});
+
 const defaultsSchema = z.strictObject({
   ttl: durationSchema.optional(),
   idle: durationSchema.optional(),
@@ -63,7 +67,7 @@ const targetSchema = z.strictObject({
   sql: nameSchema.optional(),
   host: nameSchema.optional(),
   hostPort: portSchema.optional(),
-  via: nameSchema.optional(),
+  via: viaSchema.optional(),
   port: portSchema.optional(),
   user: nameSchema.optional(),
   iamAuth: z.boolean().optional(),
@@ -113,7 +117,6 @@ export function describeFormProblem(entry: TargetEntry): string | undefined {
   if (entry.host !== undefined && entry.via === undefined)
     return 'has a host but no via: name the machine that can reach it';
   if (entry.host === undefined && entry.hostPort !== undefined) return 'has a hostPort but no host';
-  if (isProvider(form) && entry.via !== undefined) return 'is a machine of its own and needs no via';
   return form === 'host' ? undefined : describePlaceProblem(entry, form);
 }
 

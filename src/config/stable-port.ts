@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { CloudtunError } from '../domain/errors.ts';
+import type { HopName } from '../domain/hop-name.ts';
 import { PLACE_KEYS, type ProviderId } from '../domain/target.ts';
 import type { Catalogue, CatalogueTarget, DatabaseForm } from './catalogue.ts';
 
@@ -101,5 +102,15 @@ function cataloguePort(target: FarEnd, catalogue: Catalogue, at: PortPlace): num
   const place = placeOf(target, catalogue, at);
   if (place === undefined) return undefined;
   if (target.kind === 'database') return stablePort({ ...place, kind: target.form, name: target.database });
-  return stablePort({ ...place, kind: 'host', name: `${target.host}:${target.hostPort}`, via: target.via });
+  return stablePort({
+    ...place,
+    kind: 'host',
+    name: `${target.host}:${target.hostPort}`,
+    via: target.via.map(hopText).join(','),
+  });
+}
+
+/** A hop without its cloud, which the subject says. */
+function hopText({ user, text, port }: HopName): string {
+  return `${user === undefined ? '' : `${user}@`}${text}${port === undefined ? '' : `:${port}`}`;
 }

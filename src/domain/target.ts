@@ -64,6 +64,17 @@ export interface HostTarget {
 /** What the cloud's tunnel service can reach for us by itself: where a route's tunnel ends. */
 export type NodeTarget = MachineTarget | HostTarget;
 
+/** What only an SSH hop reaches and no cloud knows: a name or address as the last machine on the way sees it. */
+export interface FarHostTarget {
+  readonly kind: 'far-host';
+  readonly provider: ProviderId;
+  /** What host keys are remembered by: the host, and what it is reached through. */
+  readonly id: string;
+  readonly name: string;
+  /** IPv4, IPv6 without brackets, or a name. */
+  readonly host: string;
+}
+
 export interface DatabaseTarget {
   readonly kind: 'database';
   readonly provider: ProviderId;
@@ -90,8 +101,11 @@ export interface DatabaseTarget {
   readonly securityGroupIds: readonly string[];
 }
 
+/** Those that a cloud can list. */
 export const TARGET_KINDS = ['machine', 'host', 'database'] as const;
-export type Target = NodeTarget | DatabaseTarget;
+/** What a cloud knows by itself. */
+export type CloudTarget = NodeTarget | DatabaseTarget;
+export type Target = CloudTarget | FarHostTarget;
 
 /** `bastion-a`, `i-0abc`, `orders-prod`: what a person would call it. */
 export function targetLabel(target: Target): string {
@@ -104,8 +118,10 @@ export interface Route {
   readonly target: Target;
   /** Where the tunnel ends: the target itself, or a bastion. */
   readonly node: NodeTarget;
-  /** Without `host`: a port of the node itself. */
+  /** Without `host`: a port of the node itself. Behind `hops`: as the last of them sees it. */
   readonly to: RemoteEndpoint;
+  /** Machines behind the node that are logged in to on the way, in order, as people call them; the node itself where it is one. */
+  readonly hops?: readonly string[];
   /** One sentence for each thing that spoke for this way. */
   readonly reasons: readonly string[];
   /** Nodes that were looked at and not taken, each with the reason. */
@@ -117,7 +133,8 @@ export function farEndpoint({ node, to }: Route): RemoteEndpoint {
   return to.host === undefined && node.kind === 'host' ? { host: node.host, port: to.port } : to;
 }
 
-/** What a route goes through, where that is something else than its target: the machine's name, or the group of the host. */
-export function viaLabel({ target, node }: Route): string {
-  return target.kind === 'database' && node.kind === 'host' ? (node.group ?? node.networkId) : targetLabel(node);
+/** What a route goes through, where that is something else than its target: the machines' names, or the group of the host. */
+export function viaLabel({ target, node, hops = [] }: Route): string {
+  const first = target.kind === 'database' && node.kind === 'host' ? (node.group ?? node.networkId) : targetLabel(node);
+  return [first, ...hops.filter((hop) => hop !== first)].join(', then ');
 }

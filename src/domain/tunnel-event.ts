@@ -15,6 +15,16 @@ export type TunnelEvent =
     }
   | { readonly type: 'session-stalled'; readonly sessionId: string; readonly heldByteCount: number }
   | { readonly type: 'stream-reset'; readonly sessionId: string; readonly error: CloudtunError }
+  /** A machine on the way was logged in to. */
+  | {
+      readonly type: 'hop';
+      readonly hop: string;
+      readonly user: string;
+      /** What let the key in, or whose key it was. */
+      readonly by: string;
+      /** Of the server, with how it was found to be right. */
+      readonly hostKey: { readonly trust: 'published' | 'known' | 'first-use'; readonly fingerprint: string };
+    }
   | { readonly type: 'warning'; readonly message: string }
   | {
       readonly type: 'session-ended';

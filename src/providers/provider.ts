@@ -1,11 +1,11 @@
 import type {
+  CloudTarget,
   DatabaseTarget,
   MachineTarget,
   NodeTarget,
   PlaceKey,
   ProviderId,
   Route,
-  Target,
 } from '../domain/target.ts';
 import type { TicketSource } from '../domain/ticket.ts';
 import type { NetworkSettings } from '../runtime/network.ts';
@@ -39,7 +39,7 @@ export interface Identity {
   readonly source: string;
 }
 
-export type TargetKind = Target['kind'];
+export type TargetKind = CloudTarget['kind'];
 
 export interface TargetQuery {
   readonly kind?: TargetKind;
@@ -49,7 +49,7 @@ export interface TargetQuery {
 
 /** A listed target with the answer to "can I reach it now, and if not, why not?". */
 export interface ListedTarget {
-  readonly target: Target;
+  readonly target: CloudTarget;
   readonly reachable: boolean;
   /** `agent 3.3.4121`, `agent offline since 2026-11-20`, `no bastion in vpc-0a1`. */
   readonly remark: string;
@@ -81,7 +81,7 @@ export interface TargetFinder {
    * discovery. Throws CT_NO_BASTION with a reason for each node that was looked at.
    */
   routeTo(
-    target: Target,
+    target: CloudTarget,
     port: number,
     options: { readonly via?: string; readonly host?: string },
     signal: AbortSignal,

@@ -1,14 +1,16 @@
 import type { Dialer } from '../domain/dialer.ts';
 import { CloudtunError } from '../domain/errors.ts';
 import type { Millis } from '../domain/millis.ts';
-import { type Target, targetLabel } from '../domain/target.ts';
+import { type FarHostTarget, type Target, targetLabel } from '../domain/target.ts';
 import type { Provider, SshLogin } from '../providers/provider.ts';
+import { hostUser } from '../runtime/host-user.ts';
 import type { World } from '../runtime/world.ts';
 import { ephemeralKey } from './ephemeral-key.ts';
 import { type HostKeyVerdict, hostKeyExpectation } from './host-keys.ts';
 import { KnownHosts } from './known-hosts.ts';
 import { connectSsh, type SshConnection } from './ssh-connection.ts';
-import type { SshCredential } from './ssh-login.ts';
+import type { SshConnectOptions, SshCredential } from './ssh-login.ts';
+import { usualCredentials } from './usual-credentials.ts';
 
 /** How a person asked to log in. */
 export interface LoginWish {
@@ -40,13 +42,18 @@ const RETRY_AFTER: readonly Millis[] = [1_000, 3_000];
  */
 export async function openLogin(
   world: World,
-  { provider, target, dialer }: { readonly provider: Provider; readonly target: Target; readonly dialer: Dialer },
+  {
+    provider,
+    target,
+    dialer,
+  }: { readonly provider: Provider; readonly target: Target; readonly dialer: Pick<Dialer, 'dial'> },
   wish: LoginWish,
   listener: LoginListener,
   signal: AbortSignal,
 ): Promise<SshConnection> {
   const { logins } = provider;
   const label = targetLabel(target);
+  if (target.kind === 'far-host') return openFarLogin(world, target, dialer, wish, listener, signal);
   if (target.kind !== 'machine' || logins === undefined) {
     throw new CloudtunError('CT_USAGE', `${label} is no machine that can be logged in to`, {
       hint: 'see what is: cloudtun targets',
@@ -61,11 +68,7 @@ export async function openLogin(
   const wanted = wish.user ?? guess?.user ?? '';
   const hostKeys = hostKeyExpectation(new KnownHosts(world), `${target.provider}:${name}`, label, published);
   const server = { to: { port: wish.port }, label, hostKeys };
-  const options = {
-    onHostKey: listener.onHostKey,
-    onBanner: listener.onBanner,
-    ...(wish.forwardAgent !== undefined && { forwardAgent: wish.forwardAgent }),
-  };
+  const options = connectOptions(wish, listener);
   if (wish.credentials.length > 0) {
     const plan = { user: wanted, credentials: wish.credentials, retryAfter: [] };
     return connectSsh(world, dialer, server, plan, options, signal);
@@ -76,4 +79,41 @@ export async function openLogin(
   const credentials = [{ kind: 'key', label: `a new key by ${login.by}`, privateKey: key.privateKey } as const];
   const plan = { user: login.user, credentials, retryAfter: login.retryAfter ?? RETRY_AFTER };
   return connectSsh(world, dialer, server, plan, options, signal);
+}
+
+function connectOptions({ forwardAgent }: LoginWish, { onHostKey, onBanner }: LoginListener): SshConnectOptions {
+  return { onHostKey, onBanner, ...(forwardAgent !== undefined && { forwardAgent }) };
+}
+
+/** A login to a host that no cloud knows: nobody but the person can be let in, by keys of their own. */
+function openFarLogin(
+  world: World,
+  target: FarHostTarget,
+  dialer: Pick<Dialer, 'dial'>,
+  wish: LoginWish,
+  listener: LoginListener,
+  signal: AbortSignal,
+): Promise<SshConnection> {
+  const { user: localUser } = hostUser();
+  const user = wish.user ?? localUser;
+  if (wish.user === undefined) listener.onUser(user, 'your name on this machine');
+  const credentials = wish.credentials.length > 0 ? wish.credentials : usualCredentials(world);
+  if (credentials.length === 0) {
+    throw new CloudtunError('CT_LOGIN_REFUSED', `no cloud knows ${target.name}, and there is no key to log in with`, {
+      hint: [
+        'start an ssh-agent and add your key: ssh-add',
+        'or name the machine as the cloud does, so that it lets a new key in',
+      ],
+    });
+  }
+  const hostKeys = hostKeyExpectation(new KnownHosts(world), target.id, target.name, undefined);
+  const server = { to: { port: wish.port }, label: target.name, hostKeys };
+  return connectSsh(
+    world,
+    dialer,
+    server,
+    { user, credentials, retryAfter: [] },
+    connectOptions(wish, listener),
+    signal,
+  );
 }

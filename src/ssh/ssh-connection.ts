@@ -83,7 +83,7 @@ export class SshConnection implements AsyncDisposable {
  */
 export async function connectSsh(
   world: World,
-  dialer: Dialer,
+  dialer: Pick<Dialer, 'dial'>,
   server: SshServer,
   login: SshLoginPlan,
   options: SshConnectOptions,
@@ -104,7 +104,7 @@ export async function connectSsh(
 
 async function connectOnce(
   world: World,
-  dialer: Dialer,
+  dialer: Pick<Dialer, 'dial'>,
   server: SshServer,
   login: SshLoginPlan,
   options: SshConnectOptions,

@@ -1,4 +1,4 @@
-import type { TunnelOpener } from '../../src/broker/broker-types.ts';
+import type { HopOpener, TunnelOpener } from '../../src/broker/broker-types.ts';
 import type { CloudtunError } from '../../src/domain/errors.ts';
 import type { SsmSessionTicket, TicketSource } from '../../src/domain/ticket.ts';
 import type { TunnelEventListener } from '../../src/domain/tunnel-event.ts';
@@ -75,3 +75,8 @@ export function fakeTransport(): {
   };
   return transport;
 }
+
+/** For tests in which nothing is logged in to. */
+export const noHop: HopOpener = () => {
+  throw new Error('nobody should be logged in to');
+};

@@ -165,7 +165,7 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
   },
   {
     folder: '.',
-    may: ['broker/**', 'forward/**', 'providers/**', 'transport/**', 'config/**', 'audit/**', ...GROUND],
+    may: ['broker/**', 'forward/**', 'ssh/**', 'providers/**', 'transport/**', 'config/**', 'audit/**', ...GROUND],
     why: '`compose` sees the whole, lazily',
   },
 ];

@@ -1,5 +1,5 @@
 /** What `test/contract/transport.test.ts` needs to know of each transport: how to open it on the lab, and how the lab breaks it. */
-import type { Target } from '../../src/domain/target.ts';
+import type { CloudTarget } from '../../src/domain/target.ts';
 import type { Ticket } from '../../src/domain/ticket.ts';
 import type { TunnelEvent } from '../../src/domain/tunnel-event.ts';
 import { type Lab, type LabOptions, startLab } from '../../src/lab/lab.ts';
@@ -89,7 +89,7 @@ async function build(row: TransportRow, home: string, everyBytes: number, lifeti
   const network = provider.network ?? { agentFor: () => undefined, ca: undefined };
   const events: TunnelEvent[] = [];
   const onEvent = (event: TunnelEvent) => events.push(event);
-  const open = async (target: Target, port: number) => {
+  const open = async (target: CloudTarget, port: number) => {
     const route = await finder.routeTo(target, port, {}, signal);
     return openTunnel(world, gatekeeper.ticketSource(route, {}), route.to, { network, onEvent }, signal);
   };

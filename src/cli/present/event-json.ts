@@ -138,6 +138,10 @@ function tunnelEventJson(event: TunnelEvent, at: string): EventJson {
       };
     case 'stream-reset':
       return { event: 'stream-reset', at, sessionId: event.sessionId, error: errorJson(event.error) };
+    case 'hop': {
+      const { hop, user, by, hostKey } = event;
+      return { event: 'hop', at, hop, user, by, hostKey: { trust: hostKey.trust, fingerprint: hostKey.fingerprint } };
+    }
     case 'warning':
       return { event: 'warning', at, message: event.message };
   }

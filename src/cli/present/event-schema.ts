@@ -43,7 +43,7 @@ const readySchema = z.object({
   local: z.array(z.object({ host: z.string(), port: z.int().min(1).max(65_535) })).min(1),
   target: z.object({
     provider: z.enum(PROVIDER_IDS),
-    kind: z.enum(TARGET_KINDS),
+    kind: z.enum([...TARGET_KINDS, 'far-host']),
     id: z.string(),
     name: z.string().optional(),
     engine: z.enum(ENGINES).optional(),
@@ -123,6 +123,16 @@ export const eventSchema = z
     z.object({ event: z.literal('stream-reset'), ...at, ...sessionId, error: errorSchema }),
     z.object({ event: z.literal('expiring'), ...at, leftMs: z.number().min(0), because: z.enum(['ttl', 'idle']) }),
     z.object({ event: z.literal('draining'), ...at, clients: count, because: z.enum(closeReasons) }),
+    z
+      .object({
+        event: z.literal('hop'),
+        ...at,
+        hop: z.string(),
+        user: z.string(),
+        by: z.string().meta({ description: 'what let the key in, or whose key it was' }),
+        hostKey: z.object({ trust: z.enum(['published', 'known', 'first-use']), fingerprint: z.string() }),
+      })
+      .meta({ description: 'a machine on the way was logged in to' }),
     z.object({ event: z.literal('warning'), ...at, message: z.string() }),
     z.object({
       event: z.literal('closed'),

@@ -1,6 +1,6 @@
 import type { TunnelExplanation } from '../../broker/broker-types.ts';
 import { formatEndpoint } from '../../domain/endpoint.ts';
-import { farEndpoint, type NodeTarget, type Route, targetLabel } from '../../domain/target.ts';
+import { farEndpoint, type NodeTarget, type Route, type Target, targetLabel } from '../../domain/target.ts';
 import type { Place } from './event-json.ts';
 import { printable } from './printable.ts';
 
@@ -78,6 +78,6 @@ function describeNode({ target, node }: Route): string {
   return node.id === target.id ? `${nodeName(node)} itself` : `via ${nodeName(node)}`;
 }
 
-function nodeName(node: NodeTarget): string {
-  return node.name === undefined ? node.id : `${node.name} (${node.id})`;
+function nodeName(node: Pick<Target, 'id' | 'name'>): string {
+  return node.name === undefined || node.name === node.id ? node.id : `${node.name} (${node.id})`;
 }

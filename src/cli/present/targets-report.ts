@@ -1,6 +1,6 @@
 import type { Catalogue } from '../../config/catalogue.ts';
 import type { CloudtunError } from '../../domain/errors.ts';
-import { type ProviderId, type Target, targetLabel } from '../../domain/target.ts';
+import { type CloudTarget, type ProviderId, targetLabel } from '../../domain/target.ts';
 import type { ListedTarget } from '../../providers/provider.ts';
 import { errorJson } from './error-json.ts';
 import type { Place } from './event-json.ts';
@@ -89,7 +89,7 @@ export function targetsLines(listings: readonly CloudListing[], catalogue: Catal
   return [...tableLines(heading, rows), ...fromCatalogue];
 }
 
-function targetJson(target: Target) {
+function targetJson(target: CloudTarget) {
   const { provider, kind, id } = target;
   if (target.kind === 'machine') {
     const { name, state, online, agentVersion, privateIp, privateDns, project, zone } = target;

@@ -145,6 +145,12 @@ function tunnelRemark(event: TunnelEvent): Remark {
         text: `a connection was reset: ${printable(event.error.message)} (${event.error.code})`,
         weight: 'note',
       };
+    case 'hop': {
+      const { hop, user, by, hostKey } = event;
+      const isNew = hostKey.trust === 'first-use';
+      const key = isNew ? `; host key ${hostKey.fingerprint} seen for the first time, trusted from now on` : '';
+      return { text: printable(`logged in to ${hop} as ${user} (${by})${key}`), weight: isNew ? 'note' : 'info' };
+    }
     case 'warning':
       return { text: `warning: ${printable(event.message)}`, weight: 'note' };
   }

@@ -1,11 +1,11 @@
 import { CloudtunError } from '../../domain/errors.ts';
 import {
+  type CloudTarget,
   type DatabaseTarget,
   type HostTarget,
   type MachineTarget,
   type NodeTarget,
   type Route,
-  type Target,
   targetLabel,
 } from '../../domain/target.ts';
 import type { FindDatabaseOptions, FindMachineOptions, ListedTarget, TargetFinder, TargetQuery } from '../provider.ts';
@@ -39,7 +39,7 @@ export class GcpTargetFinder implements TargetFinder {
     return findDatabase(this.#api, text, options, signal);
   }
 
-  async routeTo(target: Target, port: number, options: RouteOptions, signal: AbortSignal): Promise<Route> {
+  async routeTo(target: CloudTarget, port: number, options: RouteOptions, signal: AbortSignal): Promise<Route> {
     switch (target.kind) {
       case 'database':
         return this.#toDatabase(target, port, options, signal);

@@ -7,7 +7,7 @@ import type { AuditEvent } from '../../../src/domain/audit-sink.ts';
 import { CloudtunError } from '../../../src/domain/errors.ts';
 import type { HostTarget, Route } from '../../../src/domain/target.ts';
 import { FakeProvider } from '../../support/fake-provider.ts';
-import { fakeTransport } from '../../support/fake-tunnel.ts';
+import { fakeTransport, noHop } from '../../support/fake-tunnel.ts';
 import { manualWorld, settle } from '../../support/manual-world.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';
 
@@ -22,7 +22,14 @@ async function anywhere(t: Parameters<typeof temporaryDirectory>[0], provider = 
     record: (event: AuditEvent) => void records.push(event),
     [Symbol.asyncDispose]: async () => {},
   };
-  const context: BrokerContext = { world, provider, journal, ledger: new SessionLedger(world), ...transport };
+  const context: BrokerContext = {
+    world,
+    provider,
+    journal,
+    ledger: new SessionLedger(world),
+    openHop: noHop,
+    ...transport,
+  };
   const request = { kind: 'machine', text: 'bastion', to: [], anywhere: true } as const;
   const opened: OpenedTunnel = await openTunnel(context, request, { onEvent: () => {} }, never);
   t.after(async () => opened[Symbol.asyncDispose]());

@@ -7,9 +7,10 @@ import { explainTunnel, openTunnel } from '../../../src/broker/open-tunnel.ts';
 import { SessionLedger } from '../../../src/broker/session-ledger.ts';
 import type { ErrorCode } from '../../../src/domain/error-catalogue.ts';
 import { CloudtunError } from '../../../src/domain/errors.ts';
+import { parseHopName } from '../../../src/domain/hop-name.ts';
 import type { TunnelEvent } from '../../../src/domain/tunnel-event.ts';
 import { ALICE, BASTION, FakeProvider, ORDERS } from '../../support/fake-provider.ts';
-import { fakeTransport } from '../../support/fake-tunnel.ts';
+import { fakeTransport, noHop } from '../../support/fake-tunnel.ts';
 import { manualWorld, settle } from '../../support/manual-world.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';
 
@@ -24,7 +25,7 @@ async function broker(t: Parameters<typeof temporaryDirectory>[0], env: Record<s
   const journal = new Journal(world);
   t.after(() => journal[Symbol.asyncDispose]());
   const ledger = new SessionLedger(world);
-  const context: BrokerContext = { world, provider, journal, ledger, connect: transport.connect };
+  const context: BrokerContext = { world, provider, journal, ledger, connect: transport.connect, openHop: noHop };
   const events: TunnelEvent[] = [];
   return {
     context,
@@ -219,7 +220,7 @@ test('a machine has a route for each endpoint, and a session for each that is di
 
 test('a document and a reason reach the cloud; a reason the cloud would not take does not leave the machine', async (t) => {
   const { open, provider } = await broker(t);
-  await using opened = await open({ ...PROD, via: 'i-0via', reader: true, document: 'cloudtun-prod' });
+  await using opened = await open({ ...PROD, via: [parseHopName('i-0via')], reader: true, document: 'cloudtun-prod' });
   await opened.dialer.dial(ORDERS.endpoint, never);
   assert.equal(provider.options[0]!.document, 'cloudtun-prod');
   assert.equal(provider.options[0]!.reason, 'ticket 42');

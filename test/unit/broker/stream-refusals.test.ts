@@ -8,7 +8,7 @@ import type { ErrorCode } from '../../../src/domain/error-catalogue.ts';
 import { CloudtunError } from '../../../src/domain/errors.ts';
 import { FakeProvider, ORDERS } from '../../support/fake-provider.ts';
 import { FakeStream } from '../../support/fake-stream.ts';
-import { fakeTransport } from '../../support/fake-tunnel.ts';
+import { fakeTransport, noHop } from '../../support/fake-tunnel.ts';
 import { manualWorld, settle } from '../../support/manual-world.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';
 
@@ -29,7 +29,14 @@ async function opened(t: Parameters<typeof temporaryDirectory>[0]) {
   };
   const journal = new Journal(world);
   t.after(() => journal[Symbol.asyncDispose]());
-  const context = { world, provider, journal, ledger: new SessionLedger(world), connect: transport.connect };
+  const context = {
+    world,
+    provider,
+    journal,
+    ledger: new SessionLedger(world),
+    connect: transport.connect,
+    openHop: noHop,
+  };
   const tunnel = await openTunnel(context, { kind: 'database', text: 'prod' }, { onEvent: () => {} }, never);
   t.after(async () => tunnel[Symbol.asyncDispose]());
   let lost: CloudtunError | undefined;

@@ -49,17 +49,21 @@ suite('rds', () => {
 
   test('a catalogue name brings database, bastion, place, port and login', () => {
     const plan = planDatabase('rds', 'prod', {}, CATALOGUE);
-    assert.deepEqual(plan.request, { kind: 'database', text: 'orders-prod', via: 'tag:role=bastion' });
+    assert.deepEqual(plan.request, {
+      kind: 'database',
+      text: 'orders-prod',
+      via: [{ written: 'tag:role=bastion', text: 'tag:role=bastion', cloud: 'aws' }],
+    });
     assert.deepEqual(plan.settings.selection, { profile: 'prod', region: REGION });
     assert.equal(portOf(plan), 13_306);
     assert.equal(plan.user, 'app_reader');
   });
 
   test('--via may be a catalogue name, and gives the place where the target names none', () => {
-    const plan = planDatabase('rds', 'orders', { via: 'other' }, CATALOGUE);
-    assert.equal(plan.request.kind === 'database' && plan.request.via, 'i-0other');
+    const plan = planDatabase('rds', 'orders', { via: ['other'] }, CATALOGUE);
+    assert.deepEqual(plan.request.via, [{ written: 'i-0other', text: 'i-0other', cloud: 'aws' }]);
     assert.deepEqual(plan.settings.selection, { profile: 'staging', region: 'eu-west-1' });
-    assert.throws(() => planDatabase('rds', 'orders', { via: 'admin' }, CATALOGUE), { code: 'CT_USAGE' });
+    assert.throws(() => planDatabase('rds', 'orders', { via: ['prod'] }, CATALOGUE), { code: 'CT_CONFIG' });
   });
 
   test('--reader has a port of its own', () => {
@@ -87,11 +91,11 @@ suite('rds', () => {
 
 suite('sql', () => {
   test('is of Google Cloud, and the catalogue may give the whole name', () => {
-    const plan = planDatabase('sql', 'reports', { via: 'gcp:bastion-g:5432' }, CATALOGUE);
+    const plan = planDatabase('sql', 'reports', { via: ['gcp:bastion-g:5432'] }, CATALOGUE);
     assert.deepEqual(plan.request, {
       kind: 'database',
       text: 'acme:asia-northeast1:reports',
-      via: 'bastion-g:5432',
+      via: [{ written: 'gcp:bastion-g:5432', cloud: 'gcp', text: 'bastion-g', port: 5432 }],
     });
     assert.equal(plan.cloud, 'gcp');
     assert.deepEqual(plan.settings.selection.project, 'acme');
@@ -114,8 +118,8 @@ suite('sql', () => {
     assert.throws(() => planDatabase('sql', 'prod', {}, CATALOGUE), { hints: ['try: cloudtun rds prod'] });
     assert.throws(() => planDatabase('rds', 'reports', {}, CATALOGUE), { hints: ['try: cloudtun sql reports'] });
     assert.throws(() => planDatabase('sql', 'aws:prod', {}, EMPTY), { code: 'CT_USAGE', message: /in aws/ });
-    assert.throws(() => planDatabase('rds', 'prod', { via: 'gcp:web' }, EMPTY), { message: /in gcp/ });
-    assert.throws(() => planDatabase('rds', 'prod', { via: 'web' }, CATALOGUE), { message: /in gcp/ });
+    assert.throws(() => planDatabase('rds', 'prod', { via: ['gcp:web'] }, EMPTY), { message: /in gcp/ });
+    assert.throws(() => planDatabase('rds', 'prod', { via: ['web'] }, CATALOGUE), { message: /in gcp/ });
   });
 });
 
@@ -211,12 +215,19 @@ suite('socks', () => {
     assert.deepEqual([typed.cloud, typed.request.text, portOf(typed)], ['gcp', 'web-1', 0]);
   });
 
-  test('a database or a host is no machine, and the way to it is named', () => {
-    for (const name of ['prod', 'admin']) {
-      assert.throws(() => planSocks(name, {}, CATALOGUE), {
-        code: 'CT_USAGE',
-        hints: ['try: cloudtun socks tag:role=bastion'],
-      });
-    }
+  test('a database is no machine, and the way to it is named', () => {
+    assert.throws(() => planSocks('prod', {}, CATALOGUE), {
+      code: 'CT_USAGE',
+      hints: ['try: cloudtun socks tag:role=bastion'],
+    });
+  });
+
+  test('a host of the catalogue is logged in to, behind what it is reached through', () => {
+    const { request, cloud } = planSocks('admin', {}, CATALOGUE);
+    assert.deepEqual(
+      [cloud, request.text, request.via?.map(({ text }) => text)],
+      ['aws', 'admin.internal', ['tag:role=bastion']],
+    );
+    assert.deepEqual(request.kind === 'machine' && request.login, { port: 80 });
   });
 });

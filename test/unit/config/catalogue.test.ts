@@ -189,7 +189,7 @@ suite('targets of two clouds', () => {
     const web = targets.get('web');
     assert.equal(web?.kind === 'machine' && web.instance, 'web-1');
     const other = targets.get('other');
-    assert.equal(other?.kind === 'host' && other.via, 'bastion');
+    assert.deepEqual(other?.via, [{ written: 'gcp:bastion', cloud: 'gcp', text: 'bastion' }]);
   });
 
   test('a database and its via in different clouds are an error with its place', () => {
@@ -250,8 +250,8 @@ suite('finding and merging', () => {
     const admin = targets.get('admin');
     assert.ok(admin?.kind === 'host');
     assert.deepEqual(
-      [admin.via, admin.profile, admin.region, admin.port],
-      ['tag:role=bastion', 'prod', 'ap-northeast-1', 8080],
+      [admin.via.map(({ cloud, text }) => [cloud, text]), admin.profile, admin.region, admin.port],
+      [[['aws', 'tag:role=bastion']], 'prod', 'ap-northeast-1', 8080],
     );
   });
 

@@ -1,0 +1,244 @@
+import type { Dialer, TunnelStream } from '../domain/dialer.ts';
+import { formatEndpoint, type RemoteEndpoint } from '../domain/endpoint.ts';
+import type { ErrorCode } from '../domain/error-catalogue.ts';
+import { asCloudtunError, CloudtunError } from '../domain/errors.ts';
+import type { Millis } from '../domain/millis.ts';
+import { type CloudTarget, type MachineTarget, type Route, targetLabel } from '../domain/target.ts';
+import type { TunnelEvent, TunnelEventListener } from '../domain/tunnel-event.ts';
+import type { Identity } from '../providers/provider.ts';
+import type { Tunnel } from '../transport/tunnel.ts';
+import { AuditTrail } from './audit-trail.ts';
+import type { BrokerContext, OpenedTunnel, TunnelRequest } from './broker-types.ts';
+import { type DestinationHops, Destinations, ON_DEMAND } from './destinations.ts';
+import { HopDialer } from './hop-dialer.ts';
+import { recordedSource } from './recorded-source.ts';
+import { findRoute, findRouteAnywhere, findTarget } from './route.ts';
+import { sessionPlace } from './session-ledger.ts';
+
+/** Routes that are remembered; what is forgotten is asked for again. */
+const KNOWN_LIMIT = 256;
+const SSH_PORT = 22;
+
+/** What was found out before a tunnel is made of it. */
+export interface FoundTunnel {
+  readonly target: CloudTarget;
+  readonly identity: Identity | undefined;
+  readonly routes: readonly Route[];
+}
+
+/** How the machine itself is logged in to, where other hosts are to be reached from it and the tunnel service does not. */
+export interface OwnHop {
+  readonly user?: string;
+  readonly port?: number;
+  /** Whatever the tunnel service could do: a person asked for this login. */
+  readonly isWanted: boolean;
+}
+
+/** A tunnel by the cloud's own service: to the endpoints of its routes, or to any that the target reaches. */
+export class BrokeredTunnel implements OpenedTunnel {
+  readonly target: CloudTarget;
+  readonly identity: Identity | undefined;
+  readonly routes: readonly Route[];
+  readonly dialer: Dialer;
+  readonly lost: Promise<CloudtunError>;
+  readonly client: OpenedTunnel['client'];
+  readonly ended: OpenedTunnel['ended'];
+  readonly #context: BrokerContext;
+  readonly #request: TunnelRequest;
+  readonly #trail: AuditTrail;
+  /** As it was found last. */
+  #current: CloudTarget;
+  /** The newest route to each endpoint. */
+  readonly #known = new Map<string, Route>();
+  /** Those that the cloud keeps a record of. What a protocol calls a session for each stream is told by the records of clients. */
+  readonly #sessions = new Set<string>();
+  readonly #startedAt: Millis;
+  /** Dials whatever it is asked for, and not the endpoints of its routes alone. */
+  readonly #isRouted: boolean;
+  readonly #tellLost: (error: CloudtunError) => void;
+
+  constructor(
+    context: BrokerContext,
+    request: TunnelRequest,
+    { target, identity, routes }: FoundTunnel,
+    onEvent: TunnelEventListener,
+    ownHop?: OwnHop,
+  ) {
+    this.target = target;
+    this.#current = target;
+    this.identity = identity;
+    this.routes = routes;
+    this.#context = context;
+    this.#request = request;
+    this.#startedAt = context.world.clock.now();
+    this.#trail = newTrail(context, request, identity);
+    this.client = (record) => this.#trail.client(record);
+    this.ended = (record) => this.#trail.ended(record);
+    for (const route of routes) this.#known.set(formatEndpoint(route.to).toLowerCase(), route);
+    let tellLost: (error: CloudtunError) => void = () => {};
+    this.lost = new Promise((resolve) => {
+      tellLost = resolve;
+    });
+    const isAnywhere = request.kind === 'machine' && request.anywhere === true;
+    this.#isRouted = isAnywhere || ownHop !== undefined;
+    this.#tellLost = isAnywhere ? () => {} : tellLost;
+    const hops: DestinationHops = {
+      open: (to, isFresh, listener, signal) => this.#connect(to, isFresh, listener, signal),
+      onEvent: (event: TunnelEvent) => {
+        const isOfStream = /^session-/.test(event.type) && 'sessionId' in event && !this.#sessions.has(event.sessionId);
+        if (!isOfStream) this.#trail.tunnel(event);
+        onEvent(event);
+      },
+      onRefused: (to, error) => {
+        if (isDenial(error)) this.#trail.denied(error, this.#known.get(formatEndpoint(to).toLowerCase()));
+      },
+      onLost: this.#tellLost,
+    };
+    this.dialer = this.#isRouted
+      ? this.#routed(new Destinations(context.world, hops, ON_DEMAND), ownHop ?? { isWanted: false }, onEvent)
+      : new Destinations(context.world, hops);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.dialer[Symbol.asyncDispose]();
+    const duration = this.#context.world.clock.now() - this.#startedAt;
+    this.#trail.ended({ reason: 'ended', duration, connections: 0, bytesUp: 0, bytesDown: 0 });
+  }
+
+  /**
+   * An endpoint to which no way leads is no destination, and nothing is tried again for it: it is reached through a login to the machine
+   * itself, where that can be had. So is one that would be a destination too many.
+   */
+  #routed(destinations: Destinations, own: OwnHop, onEvent: TunnelEventListener): Dialer {
+    const hop = this.#ownHop(destinations, own, onEvent);
+    const through = async (to: RemoteEndpoint, signal: AbortSignal): Promise<TunnelStream> => {
+      await hop!.open(signal).catch((error: unknown) => this.#hopRefused(to, error));
+      this.#trail.opening(this.#behind(to));
+      return hop!.dial(to, signal);
+    };
+    return {
+      dial: async (to, signal) => {
+        if (hop !== undefined && own.isWanted) return through(to, signal);
+        try {
+          await this.#route(to, false, signal);
+        } catch (error) {
+          if (hop === undefined || !hasCode(error, 'CT_REMOTE_FORBIDDEN')) throw error;
+          return through(to, signal);
+        }
+        try {
+          return await destinations.dial(to, signal);
+        } catch (error) {
+          if (hop === undefined || !hasCode(error, 'CT_DESTINATION_LIMIT')) throw error;
+          return await through(to, signal).catch((thrown: unknown) => {
+            signal.throwIfAborted();
+            throw withoutHop(error, asCloudtunError(thrown));
+          });
+        }
+      },
+      [Symbol.asyncDispose]: async () => {
+        await hop?.[Symbol.asyncDispose]();
+        await destinations[Symbol.asyncDispose]();
+      },
+    };
+  }
+
+  #ownHop(destinations: Destinations, { user, port }: OwnHop, onEvent: TunnelEventListener): HopDialer | undefined {
+    const { world, provider, openHop } = this.#context;
+    if (this.#current.kind !== 'machine' || provider.logins === undefined) return undefined;
+    const to = { port: port ?? SSH_PORT };
+    const sshd: Pick<Dialer, 'dial'> = { dial: (_, signal) => destinations.dial(to, signal) };
+    return new HopDialer(world, (signal) => {
+      const target = this.#current as MachineTarget;
+      return openHop({ provider, target, port: to.port, ...(user !== undefined && { user }) }, sshd, onEvent, signal);
+    });
+  }
+
+  /** @throws `error`, always */
+  #hopRefused(to: RemoteEndpoint, error: unknown): never {
+    if (isDenial(error)) this.#trail.denied(error, this.#behind(to));
+    if (isHopless(error)) this.#tellLost(error);
+    throw error;
+  }
+
+  #behind(to: RemoteEndpoint): Route {
+    return behindItself(this.#current as MachineTarget, to);
+  }
+
+  async #connect(
+    to: RemoteEndpoint,
+    isFresh: boolean,
+    onEvent: TunnelEventListener,
+    signal: AbortSignal,
+  ): Promise<Tunnel> {
+    const { world, provider, ledger, connect } = this.#context;
+    let route: Route | undefined;
+    try {
+      route = await this.#route(to, isFresh, signal);
+      this.#trail.opening(route);
+      const source = recordedSource(
+        provider.gatekeeper.ticketSource(route, this.#request),
+        world,
+        ledger,
+        sessionPlace(provider),
+        targetLabel(route.target),
+        (id) => this.#sessions.add(id),
+      );
+      return await connect(source, route.to, onEvent, signal);
+    } catch (error) {
+      if (isDenial(error)) this.#trail.denied(error, route);
+      throw error;
+    }
+  }
+
+  async #route(to: RemoteEndpoint, isFresh: boolean, signal: AbortSignal): Promise<Route> {
+    const key = formatEndpoint(to).toLowerCase();
+    const known = this.#known.get(key);
+    if (known && !isFresh) return known;
+    const { finder } = this.#context.provider;
+    // A machine that was replaced has another id under the same name, so its name is resolved again as well.
+    if (isFresh) this.#current = await findTarget(finder, this.#request, signal);
+    const find = this.#isRouted ? findRouteAnywhere : findRoute;
+    const route = await find(finder, this.#request, this.#current, to, signal);
+    const [oldest] = this.#known.keys();
+    if (this.#known.size >= KNOWN_LIMIT && oldest !== undefined) this.#known.delete(oldest);
+    this.#known.set(key, route);
+    return route;
+  }
+}
+
+/** The way to what a machine itself connects to. */
+export function behindItself(node: MachineTarget, to: RemoteEndpoint): Route {
+  const reasons = ['by a login to it'];
+  return { provider: node.provider, target: node, node, to, hops: [targetLabel(node)], reasons, rejected: [] };
+}
+
+export function newTrail(context: BrokerContext, request: TunnelRequest, identity: Identity | undefined): AuditTrail {
+  const { gatekeeper, label } = context.provider;
+  return new AuditTrail(context.world, context.journal, {
+    request,
+    identity,
+    place: label,
+    documentOf: (route) => gatekeeper.explain(route, request).document,
+  });
+}
+
+export function isDenial(error: unknown): error is CloudtunError {
+  return hasCode(error, 'CT_DENIED') || hasCode(error, 'CT_POLICY');
+}
+
+/** Of a login on the way: no waiting mends it. */
+export function isHopless(error: unknown): error is CloudtunError {
+  return isDenial(error) || hasCode(error, 'CT_HOST_KEY_CHANGED');
+}
+
+function hasCode(error: unknown, code: ErrorCode): error is CloudtunError {
+  return error instanceof CloudtunError && error.code === code;
+}
+
+function withoutHop(limit: CloudtunError, thrown: CloudtunError): CloudtunError {
+  return new CloudtunError(limit.code, limit.message, {
+    details: [...limit.details, ['by ssh', `${thrown.message} (${thrown.code})`]],
+    hint: limit.hints,
+    cause: thrown,
+  });
+}
