@@ -18,10 +18,14 @@ const { setFlagsFromString } = await import('node:v8');
 setFlagsFromString('--semi-space-growth-factor=1');
 const { enableCompileCache } = await import('node:module');
 enableCompileCache();
+// An SSH client waits for the first byte of `proxy`: it has an entry of its own, without the command line framework.
+const words = process.argv.slice(2);
+const isForPeople = words.some((word) => ['-h', '--help', '--explain'].includes(word)) || process.env.CLOUDTUN_EXPLAIN;
+const entry = words[0] === 'proxy' && !isForPeople ? 'fast/main' : 'cli/main';
 const { existsSync } = await import('node:fs');
 // A clone that is not built yet runs its sources; the published package has only dist.
-const compiled = new URL('../dist/cli/main.js', import.meta.url);
+const compiled = new URL(`../dist/${entry}.js`, import.meta.url);
 const { main } = await import(
-  existsSync(compiled) ? compiled.href : new URL('../src/cli/main.ts', import.meta.url).href
+  existsSync(compiled) ? compiled.href : new URL(`../src/${entry}.ts`, import.meta.url).href
 );
 await main(import.meta.url);

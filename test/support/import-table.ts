@@ -152,6 +152,11 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
     why: 'the real World is made here; results become text or JSON here (zod writes the published JSON schemas)',
   },
   {
+    folder: 'fast',
+    may: ['fast/**', 'cli/**', 'compose.ts', ...SERVICES, 'config/**', 'audit/**', 'providers/provider.ts', ...GROUND],
+    why: 'the short way to a stream on the standard streams: as a command, without the command line framework',
+  },
+  {
     folder: 'commands/lab',
     may: ['lab/**', 'cli/**', 'compose.ts', 'config/**', ...GROUND],
     packages: ['@oclif/core'],
@@ -159,7 +164,7 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
   },
   {
     folder: 'commands',
-    may: ['cli/**', 'compose.ts', ...SERVICES, 'config/**', 'audit/**', 'providers/provider.ts', ...GROUND],
+    may: ['cli/**', 'fast/**', 'compose.ts', ...SERVICES, 'config/**', 'audit/**', 'providers/provider.ts', ...GROUND],
     packages: ['@oclif/core'],
     why: 'parse, call, present',
   },

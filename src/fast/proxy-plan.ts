@@ -1,0 +1,21 @@
+import { planForward, planSsh, type TunnelPlan } from '../cli/tunnel-plan.ts';
+import type { Catalogue } from '../config/catalogue.ts';
+import type { ProxyArguments } from './proxy-arguments.ts';
+
+/**
+ * The plan of `proxy HOST PORT`: a machine, or a host of the catalogue, at any port. A host is dialled by the machine before it, so that
+ * no login there is needed where the cloud's tunnel reaches it through that machine.
+ *
+ * @throws CT_USAGE for a database, which has a command of its own
+ */
+export function planProxy(given: ProxyArguments, catalogue: Catalogue): TunnelPlan {
+  const { target, port } = given;
+  const flags = { ...given, port: undefined };
+  const use = given.login === undefined ? 'proxy' : 'proxy of ssh';
+  const entry = catalogue.targets.get(target);
+  if (entry?.kind !== 'host') return planSsh(target, flags, catalogue, { port, use });
+  const plan = planForward(target, [], flags, catalogue);
+  if (plan.request.kind !== 'machine') return plan;
+  const to = { host: entry.host, port };
+  return { ...plan, request: { ...plan.request, to: [to], use }, rules: [{ bind: [], port: 0, to }] };
+}
