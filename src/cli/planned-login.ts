@@ -14,6 +14,20 @@ export interface PlannedLogin extends AsyncDisposable {
   readonly opened: OpenedTunnel;
 }
 
+/** A tunnel to an sshd, and logins through it. */
+export interface LoginPlace {
+  /** Owned by the caller, and closed after every login. */
+  readonly opened: OpenedTunnel;
+  /** A new login; the caller's own. */
+  logIn(signal: AbortSignal): Promise<SshConnection>;
+}
+
+/** What is said on the way to a login. */
+interface LoginEvents {
+  readonly login: LoginListener;
+  readonly tunnel: TunnelEventListener;
+}
+
 /**
  * What everything that logs in to a machine does alike (`ssh`, `cp`, `expose`): settles the cloud, opens the tunnel to its sshd, lets a
  * key in, connects.
@@ -24,21 +38,37 @@ export async function openPlannedLogin(
   app: App,
   planned: PlannedRequest,
   wish: LoginWish,
-  on: { readonly login: LoginListener; readonly tunnel: TunnelEventListener },
+  on: LoginEvents,
   signal: AbortSignal,
 ): Promise<PlannedLogin> {
-  const { openLogin } = await import('../ssh/open-login.ts');
-  const { provider, target } = await settled(app, planned, on.tunnel, signal);
   const lifetime = new Lifetime();
   try {
-    const opened = lifetime.use(
-      await openTunnel(app.contextFor(provider), planned.request, { onEvent: on.tunnel, target }, signal),
-    );
-    const place = { provider, target: opened.target, dialer: opened.dialer };
-    const connection = lifetime.use(await openLogin(app.world, place, wish, on.login, signal));
+    const place = await openLoginPlace(app, planned, wish, on, signal);
+    const opened = lifetime.use(place.opened);
+    const connection = lifetime.use(await place.logIn(signal));
     return { connection, opened, [Symbol.asyncDispose]: () => lifetime[Symbol.asyncDispose]() };
   } catch (error) {
     await lifetime[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+/**
+ * The same for who may log in more than once: no login yet, and nothing that needs one.
+ *
+ * @throws what `openTunnel` throws; nothing is left open then
+ */
+export async function openLoginPlace(
+  app: App,
+  planned: PlannedRequest,
+  wish: LoginWish,
+  on: LoginEvents,
+  signal: AbortSignal,
+): Promise<LoginPlace> {
+  const { openLogin } = await import('../ssh/open-login.ts');
+  const { provider, target } = await settled(app, planned, on.tunnel, signal);
+  const context = app.contextFor(provider);
+  const opened = await openTunnel(context, planned.request, { onEvent: on.tunnel, target }, signal);
+  const place = { provider, target: opened.target, dialer: opened.dialer };
+  return { opened, logIn: (calledOff) => openLogin(app.world, place, wish, on.login, calledOff) };
 }

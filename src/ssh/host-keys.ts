@@ -22,6 +22,14 @@ export interface HostKeyExpectation {
   check(blob: Uint8Array): HostKeyVerdict;
 }
 
+/** What a person decided about host keys. */
+export interface HostKeyPolicy {
+  /** A key that is another one than before is trusted from now on, and the old one forgotten. Not against what the cloud publishes. */
+  readonly forgets?: boolean;
+  /** A key that nobody vouches for and nobody has seen is refused (`StrictHostKeyChecking=yes`). */
+  readonly isStrict?: boolean;
+}
+
 /** A type name is at most this long (RFC 4251, section 6: 64 characters for names). */
 const LONGEST_TYPE = 64;
 
@@ -37,9 +45,12 @@ export function hostKeyExpectation(
   host: string,
   label: string,
   published: PublishedHostKeys | undefined,
+  { forgets = false, isStrict = false }: HostKeyPolicy = {},
 ): HostKeyExpectation {
   const vouched = (published?.keys ?? []).flatMap((line) => parsePublicKey(line) ?? []);
   const seen = known.of(host);
+  // A login that is tried again meets a host that is not new any more.
+  let trusted: WrittenKey | undefined;
   return {
     types: [...new Set((vouched.length > 0 ? vouched : seen).map(({ type }) => type))],
     check(blob) {
@@ -52,9 +63,13 @@ export function hostKeyExpectation(
         if (!isSeen) known.add(host, offered);
         return { trust: 'published', type, fingerprint, source: published.source };
       }
-      if (isSeen) return { trust: 'known', type, fingerprint };
-      if (seen.length > 0) throw changed(known, host, label, offered, seen);
+      if (isSeen || (trusted && isSame(trusted, offered))) return { trust: 'known', type, fingerprint };
+      const isOther = seen.length > 0 || trusted !== undefined;
+      if (isOther && (!forgets || trusted)) throw changed(known, label, offered, known.of(host));
+      if (isOther) known.forget(host);
+      else if (isStrict) throw unknown(label, offered);
       known.add(host, offered);
+      trusted = offered;
       return { trust: 'first-use', type, fingerprint };
     },
   };
@@ -109,13 +124,14 @@ function unpublished(
   );
 }
 
-function changed(
-  known: KnownHosts,
-  host: string,
-  label: string,
-  offered: WrittenKey,
-  seen: readonly KnownKey[],
-): CloudtunError {
+function unknown(label: string, offered: WrittenKey): CloudtunError {
+  return new CloudtunError('CT_HOST_KEY_CHANGED', `the host key of ${label} is not known`, {
+    details: [['shown', described(offered)]],
+    hint: 'nothing was sent; to trust it now and from then on, use -o StrictHostKeyChecking=accept-new',
+  });
+}
+
+function changed(known: KnownHosts, label: string, offered: WrittenKey, seen: readonly KnownKey[]): CloudtunError {
   const lines = seen.map(({ line }) => line).join(', ');
   return new CloudtunError('CT_HOST_KEY_CHANGED', `${label} shows another host key than before`, {
     details: [
@@ -125,7 +141,7 @@ function changed(
     ],
     hint: [
       'nothing was sent; ask who runs the machine whether its host keys were replaced',
-      `if they were, forget the old one: delete the lines that begin with "${host}" from that file`,
+      `if they were, trust the one it shows now: cloudtun ssh --forget-host-key ${label}`,
     ],
   });
 }

@@ -1,7 +1,7 @@
 import { appendFileSync, chmodSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { CloudtunError, systemCode } from '../domain/errors.ts';
-import { makePrivateDirectory } from '../runtime/state-file.ts';
+import { makePrivateDirectory, writePrivateFile } from '../runtime/state-file.ts';
 import type { World } from '../runtime/world.ts';
 
 /** A host key as it is written: its type and the base64 of its blob. */
@@ -51,6 +51,24 @@ export class KnownHosts {
       // One write at the end of the file: two first logins at the same time keep each other's line.
       appendFileSync(this.path, `${start}${host} ${key.type} ${key.data}\n`, { mode: 0o600 });
       chmodSync(this.path, 0o600);
+    } catch (error) {
+      throw this.#failure('written', error);
+    }
+  }
+
+  /** Takes a machine out of every line that names it. @throws CT_STATE */
+  forget(host: string): void {
+    const kept = this.#text()
+      .split('\n')
+      .flatMap((text) => {
+        const [names = '', ...rest] = text.trim().split(/\s+/);
+        if (names.startsWith('#') || !names.split(',').includes(host)) return [text];
+        const others = names.split(',').filter((name) => name !== host);
+        return others.length === 0 ? [] : [[others.join(','), ...rest].join(' ')];
+      });
+    try {
+      // Whole or not at all: with half of this file, machines would be trusted anew.
+      writePrivateFile(this.path, kept.join('\n'));
     } catch (error) {
       throw this.#failure('written', error);
     }

@@ -6,7 +6,7 @@ import type { Provider, SshLogin } from '../providers/provider.ts';
 import { hostUser } from '../runtime/host-user.ts';
 import type { World } from '../runtime/world.ts';
 import { ephemeralKey } from './ephemeral-key.ts';
-import { type HostKeyVerdict, hostKeyExpectation } from './host-keys.ts';
+import { type HostKeyPolicy, type HostKeyVerdict, hostKeyExpectation } from './host-keys.ts';
 import { KnownHosts } from './known-hosts.ts';
 import { connectSsh, type SshConnection } from './ssh-connection.ts';
 import type { SshConnectOptions, SshCredential } from './ssh-login.ts';
@@ -21,6 +21,7 @@ export interface LoginWish {
   readonly credentials: readonly SshCredential[];
   /** The socket of the agent to forward. */
   readonly forwardAgent: string | undefined;
+  readonly hostKeys?: HostKeyPolicy;
 }
 
 /** What there is to say on the way to a login. */
@@ -66,7 +67,13 @@ export async function openLogin(
   ]);
   if (guess) listener.onUser(guess.user, guess.reason);
   const wanted = wish.user ?? guess?.user ?? '';
-  const hostKeys = hostKeyExpectation(new KnownHosts(world), `${target.provider}:${name}`, label, published);
+  const hostKeys = hostKeyExpectation(
+    new KnownHosts(world),
+    `${target.provider}:${name}`,
+    label,
+    published,
+    wish.hostKeys,
+  );
   const server = { to: { port: wish.port }, label, hostKeys };
   const options = connectOptions(wish, listener);
   if (wish.credentials.length > 0) {
@@ -106,7 +113,7 @@ function openFarLogin(
       ],
     });
   }
-  const hostKeys = hostKeyExpectation(new KnownHosts(world), target.id, target.name, undefined);
+  const hostKeys = hostKeyExpectation(new KnownHosts(world), target.id, target.name, undefined, wish.hostKeys);
   const server = { to: { port: wish.port }, label: target.name, hostKeys };
   return connectSsh(
     world,

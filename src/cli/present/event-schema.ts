@@ -53,6 +53,13 @@ const readySchema = z.object({
     description:
       'as the far machine sees it; without host: the machine itself; absent for socks, whose clients name theirs',
   }),
+  remote: z
+    .object({ host: z.string(), port: z.int().min(1).max(65_535) })
+    .optional()
+    .meta({
+      description:
+        'of expose and ssh -R: what the sshd of the far machine listens on (host: localhost, an address, or empty for all); `local` is the service here',
+    }),
   pac: z.url().optional().meta({ description: 'of socks: where the proxy auto-configuration file is' }),
   via: nodeSchema
     .optional()
@@ -85,7 +92,10 @@ const refusedSchema = z
     to: endpoint.optional().meta({ description: 'what it asked for, when it said so' }),
     error: errorSchema,
   })
-  .meta({ description: 'of socks: a client asked for what it cannot have, and nothing was dialled for it' });
+  .meta({
+    description:
+      'of socks: a client asked for what it cannot have, and nothing was dialled for it; of expose: a caller that may not connect',
+  });
 
 const destinationSchema = z.object({
   to: z.string().meta({ description: 'host:port' }),
@@ -147,6 +157,7 @@ export const eventSchema = z
         .array(destinationSchema)
         .optional()
         .meta({ description: 'of socks: what went where, the one with most bytes first' }),
+      refused: count.optional().meta({ description: 'of expose: callers that were refused' }),
     }),
     z
       .object({ event: z.literal('error'), ...at, error: errorSchema })

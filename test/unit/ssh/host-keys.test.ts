@@ -60,7 +60,7 @@ test('a changed key stops, with both fingerprints and the way to forget', async 
   assert.match(details.get('shown') ?? '', /^ssh-ed25519 SHA256:[\w+/]{43}$/);
   assert.notEqual(details.get('known'), details.get('shown'));
   assert.equal(details.get('file'), `${known.path}, line 1`);
-  assert.match(error.hints.join('\n'), /delete the lines that begin with "aws:i-0abc"/);
+  assert.match(error.hints.join('\n'), /cloudtun ssh --forget-host-key web-1/);
   assert.equal(readFileSync(known.path, 'utf8'), before);
 });
 
