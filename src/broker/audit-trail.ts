@@ -131,6 +131,7 @@ export class AuditTrail {
       targetId: route.target.id,
       node: route.node.id,
       to: formatEndpoint(farEndpoint(route)),
+      ...(route.hops && route.hops.length > 0 && { hops: route.hops.join(' > ') }),
       ...(document !== undefined && { document }),
       ...(request.kind === 'machine' && request.use !== undefined && { use: request.use }),
       ...(request.reason !== undefined && { reason: request.reason }),

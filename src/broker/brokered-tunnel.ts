@@ -74,7 +74,9 @@ export class BrokeredTunnel implements OpenedTunnel {
     this.#trail = newTrail(context, request, identity);
     this.client = (record) => this.#trail.client(record);
     this.ended = (record) => this.#trail.ended(record);
-    for (const route of routes) this.#known.set(formatEndpoint(route.to).toLowerCase(), route);
+    for (const route of routes) {
+      if (route.hops === undefined) this.#known.set(formatEndpoint(route.to).toLowerCase(), route);
+    }
     let tellLost: (error: CloudtunError) => void = () => {};
     this.lost = new Promise((resolve) => {
       tellLost = resolve;
@@ -95,7 +97,7 @@ export class BrokeredTunnel implements OpenedTunnel {
       onLost: this.#tellLost,
     };
     this.dialer = this.#isRouted
-      ? this.#routed(new Destinations(context.world, hops, ON_DEMAND), ownHop ?? { isWanted: false }, onEvent)
+      ? this.#routed(hops, ownHop ?? { isWanted: false }, onEvent)
       : new Destinations(context.world, hops);
   }
 
@@ -109,8 +111,11 @@ export class BrokeredTunnel implements OpenedTunnel {
    * An endpoint to which no way leads is no destination, and nothing is tried again for it: it is reached through a login to the machine
    * itself, where that can be had. So is one that would be a destination too many.
    */
-  #routed(destinations: Destinations, own: OwnHop, onEvent: TunnelEventListener): Dialer {
-    const hop = this.#ownHop(destinations, own, onEvent);
+  #routed(hops: DestinationHops, own: OwnHop, onEvent: TunnelEventListener): Dialer {
+    const destinations = new Destinations(this.#context.world, hops, ON_DEMAND);
+    // Its own, so that a login can be had where there are too many destinations.
+    const sshd = new Destinations(this.#context.world, hops);
+    const hop = this.#ownHop(sshd, own, onEvent);
     const through = async (to: RemoteEndpoint, signal: AbortSignal): Promise<TunnelStream> => {
       await hop!.open(signal).catch((error: unknown) => this.#hopRefused(to, error));
       this.#trail.opening(this.#behind(to));
@@ -137,19 +142,24 @@ export class BrokeredTunnel implements OpenedTunnel {
       },
       [Symbol.asyncDispose]: async () => {
         await hop?.[Symbol.asyncDispose]();
+        await sshd[Symbol.asyncDispose]();
         await destinations[Symbol.asyncDispose]();
       },
     };
   }
 
-  #ownHop(destinations: Destinations, { user, port }: OwnHop, onEvent: TunnelEventListener): HopDialer | undefined {
+  #ownHop(sshd: Destinations, { user, port }: OwnHop, onEvent: TunnelEventListener): HopDialer | undefined {
     const { world, provider, openHop } = this.#context;
     if (this.#current.kind !== 'machine' || provider.logins === undefined) return undefined;
     const to = { port: port ?? SSH_PORT };
-    const sshd: Pick<Dialer, 'dial'> = { dial: (_, signal) => destinations.dial(to, signal) };
     return new HopDialer(world, (signal) => {
       const target = this.#current as MachineTarget;
-      return openHop({ provider, target, port: to.port, ...(user !== undefined && { user }) }, sshd, onEvent, signal);
+      return openHop(
+        { provider, target, port: to.port, ...(user !== undefined && { user }) },
+        { dial: (_, calledOff) => sshd.dial(to, calledOff) },
+        onEvent,
+        signal,
+      );
     });
   }
 

@@ -1,14 +1,24 @@
+import type { RemoteEndpoint } from '../domain/endpoint.ts';
 import { asCloudtunError, CloudtunError } from '../domain/errors.ts';
 import type { Millis } from '../domain/millis.ts';
-import type { CloudTarget, Route } from '../domain/target.ts';
+import type { CloudTarget, MachineTarget, Route } from '../domain/target.ts';
 import type { TunnelEventListener } from '../domain/tunnel-event.ts';
-import type { Identity, Provider } from '../providers/provider.ts';
+import type { Identity, Provider, TargetFinder } from '../providers/provider.ts';
 import { withDeadline } from '../runtime/deadline.ts';
 import type { World } from '../runtime/world.ts';
 import type { BrokerContext, OpenedTunnel, TunnelExplanation, TunnelRequest } from './broker-types.ts';
 import { BrokeredTunnel, behindItself, isDenial, newTrail } from './brokered-tunnel.ts';
 import { ChainedTunnel, chainRoute } from './chained-tunnel.ts';
-import { findChain, loginWay, mayLogIn, needsLogins, noLogins, SSH_PORT } from './login-way.ts';
+import {
+  type Chain,
+  findChain,
+  type LoginWay,
+  loginWay,
+  mayLogIn,
+  needsLogins,
+  noLogins,
+  SSH_PORT,
+} from './login-way.ts';
 import { anyEndpoint, findRoute, findTarget, requestedEndpoints } from './route.ts';
 
 /** Who asks is wanted for the journal; a network without the service that tells must not keep the tunnel from opening. */
@@ -162,19 +172,31 @@ export async function explainTunnel(
   const node = known ?? (await finder.findMachine(way.base.text, {}, signal));
   if (node.kind !== 'machine') throw noLogins(node);
   const chain = await findChain(finder, request, way, node, signal);
-  const sshd = await findRoute(
-    finder,
-    { kind: 'machine', text: node.id, to: [] },
-    node,
-    { port: way.login.port ?? SSH_PORT },
-    signal,
-  );
-  const target = chainRoute(chain, node, sshd.to).target;
+  const { target } = chainRoute(chain, node, { port: SSH_PORT });
   const endpoints = isAnywhere ? [{ port: SSH_PORT }] : requestedEndpoints(request, target);
-  return endpoints.map((to) => ({
-    route: way.isItself ? behindItself(node, to) : chainRoute(chain, node, to),
-    access: access(sshd),
-  }));
+  return Promise.all(
+    endpoints.map(async (to) => ({
+      route: way.isItself ? behindItself(node, to) : chainRoute(chain, node, to),
+      access: access(await firstLeg(finder, node, way, chain, to, signal)),
+    })),
+  );
+}
+
+/** What the cloud's own tunnel is asked for on a way that goes on by logins: the next machine, or the sshd of the first one. */
+async function firstLeg(
+  finder: TargetFinder,
+  node: MachineTarget,
+  { login }: LoginWay,
+  { hops: [next], end }: Chain,
+  to: RemoteEndpoint,
+  signal: AbortSignal,
+): Promise<Route> {
+  const request: TunnelRequest = { kind: 'machine', text: node.id, to: [] };
+  const found = next ?? (end.kind === 'machine' ? end.found : undefined);
+  const far = found === undefined ? to : { host: found.address, port: next?.port ?? to.port };
+  const own = { port: login.port ?? SSH_PORT };
+  if (login.isWanted) return findRoute(finder, request, node, own, signal);
+  return findRoute(finder, request, node, far, signal).catch(() => findRoute(finder, request, node, own, signal));
 }
 
 /** Undefined, with a warning, when the cloud cannot say; trouble with the credentials themselves is thrown. */

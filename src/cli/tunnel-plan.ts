@@ -265,11 +265,23 @@ function machineNamed(
   catalogue: Catalogue,
 ) {
   const via = flags.via === undefined ? entry?.via : resolveHops(flags.via, catalogue);
-  const own = splitCloudPrefix(target);
+  const { user, named } = userOf(target);
+  const own = splitCloudPrefix(named);
   const cloud = via?.[0]?.cloud ?? (entry ? entry.cloud : own.cloud);
   const text = entry === undefined ? own.text : entry.kind === 'machine' ? entry.instance : entry.host;
-  const login = entry?.kind === 'host' ? { port: entry.hostPort, ...(entry.user && { user: entry.user }) } : undefined;
+  const login: { readonly user?: string; readonly port?: number } | undefined =
+    entry?.kind === 'host'
+      ? { port: entry.hostPort, ...(entry.user && { user: entry.user }) }
+      : entry === undefined && user !== undefined
+        ? { user }
+        : undefined;
   return { cloud, text, ...(via !== undefined && { via }), ...(login && { login }) };
+}
+
+/** `deploy@inner`: as whom a machine is logged in to, where that has to be; a name with a slash behind the `@` is a destination group. */
+function userOf(target: string): { readonly user?: string; readonly named: string } {
+  const [, user, named] = /^([A-Za-z_][\w.-]*)@([^/]+)$/.exec(target) ?? [];
+  return user === undefined || named === undefined ? { named: target } : { user, named };
 }
 
 /** What to type instead for a database: what it is reached through may do. */

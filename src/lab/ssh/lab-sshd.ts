@@ -94,11 +94,16 @@ export class LabSshd implements AsyncDisposable {
     return files;
   }
 
+  /** Breaks every connection that stands. */
+  disconnect(): void {
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     const seats = [...this.#seats.values()];
     this.#seats.clear();
     const closed = seats.map(({ server }) => new Promise<void>((resolve) => server.close(() => resolve())));
-    for (const socket of this.#sockets) socket.destroy();
+    this.disconnect();
     await Promise.all(closed);
   }
 
