@@ -63,6 +63,7 @@ suite('hops', () => {
       const cli = await cliLab(t);
       await using workload = await WorkloadServer.start();
       attach(cli.lab).attach(secret, 9000, workload.address);
+      cli.lab.faults.set({ pacing: false });
       const run = cli.start(['forward', target, '--via', via, `0:${secret}:9000`, `0:${secret}:80`, '--json']);
       const ports: number[] = [];
       await until(() => {
@@ -141,11 +142,10 @@ suite('hops', () => {
     const [line, port] = await run.saw(new RegExp(`^(?:open|ready) ${LOCAL} -> vault.*$`, 'm'));
     assert.match(line, /via bastion-a, then inner-1/);
     assert.match(await page(Number(port), 'vault.internal'), /vault/);
-    const circle = writeFileSync(
+    writeFileSync(
       file,
       'version: 1\ntargets:\n  a: { host: a, hostPort: 22, via: b }\n  b: { host: b, hostPort: 22, via: a }\n',
     );
-    assert.equal(circle, undefined);
     const refused = await cli.run(['ssh', 'a', 'true']);
     assert.deepEqual([refused.code, /leads back to itself/.test(refused.stderr)], [2, true], refused.stderr);
   });
@@ -167,7 +167,13 @@ suite('hops', () => {
     const beyond = await open(9_016);
     assert.match(beyond.answer, /^HTTP\/1\.1 200 /);
     assert.equal(cli.openSessions().length, 17, 'sixteen, and the one of the login in the place of none');
-    for (const { socket } of [...all, beyond]) socket.destroy();
+    cli.lab.sshFaults.set({ answer: 'absent' });
+    beyond.socket.destroy();
+    cli.lab.sshd.disconnect();
+    await until(() => cli.openSessions().length === 16 || run.process.exitCode !== null);
+    const refused = await open(9_017);
+    assert.match(refused.answer, /X-Cloudtun-Error: CT_DESTINATION_LIMIT/);
+    for (const { socket } of all) socket.destroy();
   });
 
   test('a hop that dies: its streams end, the next connection logs in again', async (t) => {
@@ -192,7 +198,7 @@ suite('hops', () => {
     };
     const first = await echo();
     assert.equal(first.answer, 'still here');
-    const gone = once(first.socket, 'close');
+    const gone = new Promise((resolve) => first.socket.on('close', resolve));
     cli.lab.sshd.disconnect();
     await gone;
     const second = await echo();
