@@ -10,7 +10,7 @@ import type { SshConnection } from '../ssh/ssh-connection.ts';
 import { sshHop } from '../ssh/ssh-hop.ts';
 
 /** One round trip (guessed: a slow tunnel). */
-const QUESTION_LIMIT: Millis = 5_000;
+const QUESTION_LIMIT: Millis = 3_000;
 
 /** Whether other machines were meant to connect: only then can `GatewayPorts no` be in the way. */
 export function mayBeLoopbackOnly({ host }: RemoteBind): boolean {

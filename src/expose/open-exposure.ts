@@ -136,7 +136,7 @@ class Exposure implements RunningExposure {
     if (failure && this.#ports.length === 0) throw failure;
     // The end may have come while it was asked.
     if (this.#life.isEnding) await this.#closePorts();
-    else await this.#checkReach(connection, signal);
+    else void this.#checkReach(connection).catch(() => {});
   }
 
   #isListening(rule: number): boolean {
@@ -221,8 +221,9 @@ class Exposure implements RunningExposure {
   }
 
   /** An sshd that is not allowed to listen for others listens for itself, and says nothing of it. */
-  async #checkReach(connection: LentLogin['connection'], signal: AbortSignal): Promise<void> {
+  async #checkReach(connection: LentLogin['connection']): Promise<void> {
     const { target } = this.#source!.opened;
+    const { signal } = this.#stopped;
     for (const [rule, remote] of this.#binds.entries()) {
       if (!this.#isListening(rule) || !mayBeLoopbackOnly(remote)) continue;
       if (!(await isLoopbackOnly(this.#context.world, connection, target, remote, this.#probes, signal))) continue;
