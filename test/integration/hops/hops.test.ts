@@ -168,9 +168,9 @@ suite('hops', () => {
     assert.match(beyond.answer, /^HTTP\/1\.1 200 /);
     assert.equal(cli.openSessions().length, 17, 'sixteen, and the one of the login in the place of none');
     cli.lab.sshFaults.set({ answer: 'absent' });
-    beyond.socket.destroy();
+    const gone = new Promise((resolve) => beyond.socket.on('error', () => {}).on('close', resolve));
     cli.lab.sshd.disconnect();
-    await until(() => cli.openSessions().length === 16 || run.process.exitCode !== null);
+    await gone;
     const refused = await open(9_017);
     assert.match(refused.answer, /X-Cloudtun-Error: CT_DESTINATION_LIMIT/);
     for (const { socket } of all) socket.destroy();
