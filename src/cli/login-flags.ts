@@ -6,6 +6,18 @@ import { ownCredentials } from './ssh-credentials.ts';
 
 const LARGEST_PORT = 65_535;
 
+/** @param char `-p` as in ssh, or `-P` as in scp */
+export function portFlag(char: 'p' | 'P') {
+  return Flags.integer({
+    env: 'CLOUDTUN_SSH_PORT',
+    char,
+    description: 'port of the SSH server (default: 22)',
+    min: 1,
+    max: LARGEST_PORT,
+    helpValue: 'PORT',
+  });
+}
+
 /** For every command that logs in to a machine. */
 export const LOGIN_FLAGS = {
   login: Flags.string({
@@ -14,14 +26,7 @@ export const LOGIN_FLAGS = {
     description: 'user to log in as (default: guessed, and said)',
     helpValue: 'USER',
   }),
-  port: Flags.integer({
-    env: 'CLOUDTUN_SSH_PORT',
-    char: 'p',
-    description: 'port of the SSH server (default: 22)',
-    min: 1,
-    max: LARGEST_PORT,
-    helpValue: 'PORT',
-  }),
+  port: portFlag('p'),
   identity: Flags.string({
     env: 'CLOUDTUN_SSH_IDENTITY',
     char: 'i',

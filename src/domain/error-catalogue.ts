@@ -6,6 +6,7 @@ export type ErrorKind =
   | 'denied'
   | 'target'
   | 'local'
+  | 'file'
   | 'network'
   | 'protocol'
   | 'lost'
@@ -196,6 +197,45 @@ export const ERROR_CATALOGUE = {
     8,
     false,
     'The machine shows another SSH host key than the one that is known or published. Nothing was sent to it.',
+  ),
+  CT_NO_SFTP: entry(
+    'target',
+    6,
+    false,
+    'The SSH server of the machine serves no SFTP, or a login script writes into it. Files cannot be copied this way.',
+  ),
+  CT_FILE_MISSING: entry('file', 1, false, 'A file or folder to copy, or the folder to copy it to, is not there.'),
+  CT_FILE_DENIED: entry(
+    'file',
+    1,
+    false,
+    'This user may not read the file or write in its place; on the far side that is the user of the login.',
+  ),
+  CT_FILE_FULL: entry('file', 1, false, 'The disk or the quota is full. Nothing of the file was left there.'),
+  CT_FILE_KIND: entry(
+    'file',
+    1,
+    false,
+    'A folder is where a file is wanted, or the other way round, or it is neither of them.',
+  ),
+  CT_FILE_NAME: entry(
+    'file',
+    1,
+    false,
+    'A name that a listing gave, or a name for a new file, is none that a file can have here. Nothing was made of it.',
+  ),
+  CT_FILE_CHANGED: entry(
+    'file',
+    1,
+    true,
+    'The file was changed while it was copied, or it arrived as another than it was. What had arrived was removed.',
+  ),
+  CT_FILE_FAILED: entry('file', 1, false, 'The file cannot be read or written, for a reason that was not told.'),
+  CT_COPY_INCOMPLETE: entry(
+    'file',
+    1,
+    false,
+    'Some of the files could not be copied; each was told with its own code. The others are there.',
   ),
   CT_TUNNEL_LOST: entry('lost', 9, true, 'The tunnel was ready once and could not be kept.'),
   CT_SESSION_ENDED: entry('lost', 9, true, 'The cloud ended the session. The message has the reason it gave.'),

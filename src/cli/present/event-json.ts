@@ -48,7 +48,7 @@ export function eventJson(event: ForwardEvent, placeOf: (cloud: ProviderId) => P
   }
 }
 
-export function closedJson(report: ForwardReport, wall: Millis): EventJson {
+export function closedJson(report: ForwardReport, wall: Millis): Extract<EventJson, { event: 'closed' }> {
   return {
     event: 'closed',
     at: isoTime(wall),

@@ -143,6 +143,23 @@ export const eventSchema = z
         hostKey: z.object({ trust: z.enum(['published', 'known', 'first-use']), fingerprint: z.string() }),
       })
       .meta({ description: 'a machine on the way was logged in to' }),
+    z
+      .object({
+        event: z.literal('file'),
+        ...at,
+        from: z.string(),
+        to: z.string(),
+        outcome: z
+          .enum(['copied', 'there', 'failed'])
+          .meta({ description: 'there: it was already, and was left as it is' }),
+        bytes: count.meta({ description: 'of the file' }),
+        movedBytes: count.meta({ description: 'of these, how many were sent this time' }),
+        durationMs: z.number().min(0),
+        sha256: z.string().optional().meta({ description: 'with --checksum: of both sides' }),
+        remarks: z.array(z.string()),
+        error: errorSchema.optional(),
+      })
+      .meta({ description: 'of cp: a file was dealt with' }),
     z.object({ event: z.literal('warning'), ...at, message: z.string() }),
     z.object({
       event: z.literal('closed'),
@@ -158,6 +175,10 @@ export const eventSchema = z
         .optional()
         .meta({ description: 'of socks: what went where, the one with most bytes first' }),
       refused: count.optional().meta({ description: 'of expose: callers that were refused' }),
+      files: z
+        .object({ copied: count, there: count, failed: count })
+        .optional()
+        .meta({ description: 'of cp: how many, folders aside' }),
     }),
     z
       .object({ event: z.literal('error'), ...at, error: errorSchema })
