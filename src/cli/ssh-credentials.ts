@@ -1,9 +1,10 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { CloudtunError, systemCode } from '../domain/errors.ts';
 import { Secret } from '../domain/secret.ts';
 import type { World } from '../runtime/world.ts';
 import type { SshCredential } from '../ssh/ssh-login.ts';
+import { OWN_SSH_HINT } from './own-ssh-hint.ts';
 
 /**
  * Keys of a person's own, in the order given; the agent last.
@@ -28,6 +29,8 @@ export function agentSocket({ env }: World, flag: string): string {
 
 function keyIn({ cwd, paths }: World, file: string): Secret {
   const path = resolve(cwd, file.replace(/^~(?=\/)/, paths.home));
+  // The certificate is what the server would ask for.
+  if (existsSync(`${path}-cert.pub`)) throw noCertificates(`${file}-cert.pub`);
   let text: string;
   try {
     text = readFileSync(path, 'utf8');
@@ -40,4 +43,11 @@ function keyIn({ cwd, paths }: World, file: string): Secret {
     });
   }
   return new Secret(text);
+}
+
+/** Certificates of OpenSSH are for OpenSSH. @param file where one was named or found */
+export function noCertificates(file: string): CloudtunError {
+  return new CloudtunError('CT_USAGE', `${file} is an OpenSSH certificate, and this client logs in with keys`, {
+    hint: OWN_SSH_HINT,
+  });
 }

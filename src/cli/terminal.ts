@@ -43,6 +43,12 @@ export class Terminal {
     this.canAsk = options.mayAsk && !isCI && this.isWatched && stdin.isTTY === true;
   }
 
+  /** One that writes its results to stderr, with the notes: where stdout is somebody else's. */
+  aside(): Terminal {
+    const { stderr, isQuiet } = this.#options;
+    return new Terminal({ ...this.#options, stdout: isQuiet ? { write: () => true } : stderr });
+  }
+
   /** A line of the result. */
   result(line: string): void {
     // On a shared terminal the result replaces the progress line and ends what `partialNote` began.

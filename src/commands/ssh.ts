@@ -1,23 +1,33 @@
 import { constants } from 'node:os';
 import { Args, Flags } from '@oclif/core';
-import { DOCUMENT_FLAG, hopsOf, JUMP_FLAG, listOf, SELECTION_FLAGS, TUNNEL_FLAGS } from '../cli/flags.ts';
-import { openPlannedLogin } from '../cli/planned-login.ts';
+import { ExposeScreen } from '../cli/expose-screen.ts';
+import { DOCUMENT_FLAG, hopsOf, JUMP_FLAG, SELECTION_FLAGS, TUNNEL_FLAGS } from '../cli/flags.ts';
+import { ForwardScreen } from '../cli/forward-screen.ts';
+import { LOGIN_FLAGS } from '../cli/login-flags.ts';
+import { openPlannedLogin, type PlannedLogin } from '../cli/planned-login.ts';
 import { closedJson } from '../cli/present/event-json.ts';
 import type { EventJson } from '../cli/present/event-schema.ts';
+import { closedLine } from '../cli/present/tunnel-lines.ts';
+import { SocksScreen } from '../cli/socks-screen.ts';
 import { parseDestination, separateCommand } from '../cli/ssh-arguments.ts';
-import { agentSocket, ownCredentials } from '../cli/ssh-credentials.ts';
+import { foreignFlag } from '../cli/ssh-foreign-flags.ts';
+import { SshForwards } from '../cli/ssh-forwards.ts';
+import { describeRules, hasRules } from '../cli/ssh-rules.ts';
 import { loginListener } from '../cli/ssh-screen.ts';
 import { hasKeyboard, sshTerminal } from '../cli/ssh-terminal.ts';
-import { type ServedPlan, TunnelCommand, type TunnelResult } from '../cli/tunnel-command.ts';
+import { type SshWishes, sshWishes } from '../cli/ssh-wishes.ts';
+import { placesOf, type ServedPlan, TunnelCommand, type TunnelResult } from '../cli/tunnel-command.ts';
 import { planSsh } from '../cli/tunnel-plan.ts';
 import type { App } from '../compose.ts';
 import { loadCatalogue } from '../config/load.ts';
+import { CloudtunError } from '../domain/errors.ts';
+import type { ForwardReport } from '../forward/forward-types.ts';
+import { withDeadline } from '../runtime/deadline.ts';
 import type { LoginWish } from '../ssh/open-login.ts';
 import type { SessionEnd } from '../ssh/run-command.ts';
 import type { SshConnection } from '../ssh/ssh-connection.ts';
 
-const { reason, explain } = TUNNEL_FLAGS;
-const LARGEST_PORT = 65_535;
+const { grace, reason, explain } = TUNNEL_FLAGS;
 
 export default class Ssh extends TunnelCommand {
   static override summary = 'log in to a machine, or run one command on it';
@@ -31,6 +41,8 @@ export default class Ssh extends TunnelCommand {
     '<%= config.bin %> ssh admin@i-0abc1234567890def -p 2222',
     '<%= config.bin %> ssh -t web-1 top',
     'tar c src | <%= config.bin %> ssh web-1 tar x',
+    '<%= config.bin %> ssh -N -L 8080:admin.internal:80 web-1',
+    '<%= config.bin %> ssh -D 1080 -R 9000:localhost:3000 web-1',
   ];
   static override strict = false;
   static override args = {
@@ -48,47 +60,78 @@ export default class Ssh extends TunnelCommand {
   };
   static override flags = {
     ...SELECTION_FLAGS,
-    login: Flags.string({
-      env: 'CLOUDTUN_SSH_USER',
-      char: 'l',
-      description: 'user to log in as (default: guessed, and said)',
-      helpValue: 'USER',
-    }),
-    port: Flags.integer({
-      env: 'CLOUDTUN_SSH_PORT',
-      char: 'p',
-      description: 'port of the SSH server (default: 22)',
-      min: 1,
-      max: LARGEST_PORT,
-      helpValue: 'PORT',
-    }),
-    identity: Flags.string({
-      env: 'CLOUDTUN_SSH_IDENTITY',
-      char: 'i',
-      description: 'a private key of your own instead; may be repeated',
-      helpValue: 'FILE',
+    local: Flags.string({
+      env: 'CLOUDTUN_SSH_LOCAL',
+      char: 'L',
+      description: 'a local port that leads to a host which the machine reaches; may be repeated',
+      helpValue: '[BIND:]PORT:HOST:HOSTPORT',
       multiple: true,
       multipleNonGreedy: true,
     }),
-    agent: Flags.boolean({ env: 'CLOUDTUN_SSH_AGENT', description: 'keys of your ssh-agent instead' }),
+    'remote-forward': Flags.string({
+      env: 'CLOUDTUN_SSH_REMOTE',
+      char: 'R',
+      description: 'a port of the machine that leads to a host which this side reaches; may be repeated',
+      helpValue: '[BIND:]PORT:HOST:HOSTPORT',
+      multiple: true,
+      multipleNonGreedy: true,
+    }),
+    dynamic: Flags.string({
+      env: 'CLOUDTUN_SSH_DYNAMIC',
+      char: 'D',
+      description: 'a local SOCKS and HTTP proxy through the machine; may be repeated',
+      helpValue: '[BIND:]PORT',
+      multiple: true,
+      multipleNonGreedy: true,
+    }),
+    'no-session': Flags.boolean({
+      env: 'CLOUDTUN_SSH_NO_SESSION',
+      char: 'N',
+      description: 'forward only; no session, until Ctrl-C or --ttl',
+    }),
+    ...LOGIN_FLAGS,
     tty: Flags.boolean({ env: 'CLOUDTUN_SSH_TTY', char: 't', description: 'run the command in a terminal' }),
     'forward-agent': Flags.boolean({
       env: 'CLOUDTUN_SSH_FORWARD_AGENT',
       char: 'A',
       description: 'let the machine use your ssh-agent while you are logged in',
     }),
+    'no-tty': Flags.boolean({ env: 'CLOUDTUN_SSH_NO_TTY', char: 'T', description: 'no terminal on the far side' }),
+    'no-input-stream': Flags.boolean({
+      env: 'CLOUDTUN_SSH_NO_STDIN',
+      char: 'n',
+      description: 'read nothing from stdin',
+    }),
+    option: Flags.string({
+      env: 'CLOUDTUN_SSH_OPTION',
+      char: 'o',
+      description: 'an option of ssh, as in ssh_config; may be repeated',
+      helpValue: 'NAME=VALUE',
+      multiple: true,
+      multipleNonGreedy: true,
+    }),
     ...JUMP_FLAG,
+    ttl: Flags.string({
+      description: 'with -N: close after this time, or none (default: 8h)',
+      env: 'CLOUDTUN_TTL',
+      helpValue: 'TIME',
+    }),
+    grace,
     reason,
     explain,
     ...DOCUMENT_FLAG,
   };
+  #wishes!: SshWishes;
   #wish!: LoginWish;
   #command: string | undefined;
   #isTerminal = false;
 
   override async init(): Promise<void> {
-    this.argv = separateCommand(this.argv, { ...this.ctor.baseFlags, ...this.ctor.flags });
+    const flags = { ...this.ctor.baseFlags, ...this.ctor.flags };
+    this.argv = separateCommand(this.argv, flags);
     await super.init();
+    const refused = foreignFlag(this.argv, flags);
+    if (refused) throw refused;
   }
 
   async run(): Promise<TunnelResult> {
@@ -96,59 +139,154 @@ export default class Ssh extends TunnelCommand {
     const destination = parseDestination(args.target);
     const words = args.command ?? [];
     this.#command = words.length === 0 ? undefined : words.join(' ');
-    this.#isTerminal = hasKeyboard() && (this.#command === undefined || flags.tty);
+    const wishes = sshWishes(this.world, flags);
+    this.#wishes = wishes;
+    if (wishes.hasNoSession) this.#checkNoSession();
+    this.#isTerminal = this.#wantsTerminal();
     const plan = planSsh(
       destination.target,
       { ...flags, port: undefined, bind: undefined, via: hopsOf(flags.via) },
       await loadCatalogue(this.world),
-      {
-        port: flags.port,
-        use: this.#command === undefined ? 'ssh login' : `ssh command of ${this.#command.length} characters`,
-      },
+      { port: wishes.port, use: this.#use() },
     );
-    this.#wish = {
-      user: flags.login ?? destination.user ?? plan.user,
-      port: plan.rules[0]!.to!.port,
-      credentials: ownCredentials(this.world, { files: listOf(flags.identity) ?? [], withAgent: flags.agent }),
-      forwardAgent: flags['forward-agent'] ? agentSocket(this.world, '-A') : undefined,
-    };
+    const user = wishes.user ?? destination.user ?? plan.user;
+    this.#wish = wishes.login({ user, port: plan.rules[0]!.to!.port });
     return await this.hold(destination.target, plan, flags);
   }
 
-  protected override async serve(app: App, { planned }: ServedPlan): Promise<EventJson> {
-    const { world, terminal, signal } = this;
-    terminal.progress('connecting ...');
-    await using login = await openPlannedLogin(
-      app,
-      planned,
-      this.#wish,
-      { login: loginListener(terminal), tunnel: () => {} },
-      signal,
-    );
-    const { connection, opened } = login;
-    terminal.settle();
+  protected override async serve(app: App, served: ServedPlan): Promise<EventJson> {
+    await using forwards = await this.#bind(app, served);
+    await using login = await this.#logIn(app, served);
+    return this.#wishes.hasNoSession ? await this.#forwardOnly(forwards, login) : await this.#converse(forwards, login);
+  }
+
+  /** One session, and the forwards beside it; what still runs through them when it is over is waited for. */
+  async #converse(forwards: SshForwards, login: PlannedLogin): Promise<EventJson> {
+    const { world } = this;
     const start = world.clock.now();
-    const { end, bytesUp, bytesDown } = await this.#session(connection);
-    const report = {
-      reason: 'ended' as const,
+    if (hasRules(this.#wishes.rules)) await forwards.serve(login);
+    const { end, bytesUp, bytesDown } = await this.#session(login.connection);
+    let report: ForwardReport = {
+      reason: 'ended',
       duration: world.clock.now() - start,
       connections: 1,
       bytesUp,
       bytesDown,
     };
-    opened.ended(report);
+    if (hasRules(this.#wishes.rules)) {
+      using _ending = this.drainsFirst({ drain: () => forwards.cut('interrupted'), cut: () => {} });
+      forwards.drain('ended');
+      const forwarded = await forwards.closed();
+      report = {
+        ...report,
+        connections: 1 + forwarded.connections,
+        bytesUp: bytesUp + forwarded.bytesUp,
+        bytesDown: bytesDown + forwarded.bytesDown,
+      };
+    }
+    login.opened.ended(report);
     this.endWith(exitCodeOf(end));
     return closedJson(report, world.clock.wall());
   }
 
-  async #session(connection: SshConnection) {
-    if (this.#isTerminal) {
-      const { openShell } = await import('../ssh/open-shell.ts');
-      const options = this.#command === undefined ? {} : { command: this.#command };
-      return openShell(connection, sshTerminal(), options, this.signal);
+  async #forwardOnly(forwards: SshForwards, login: PlannedLogin): Promise<EventJson> {
+    using _ending = this.drainsFirst(forwards);
+    await forwards.serve(login);
+    const report = await forwards.closed();
+    login.opened.ended(report);
+    return this.ended(report, () => {
+      if (!this.jsonEnabled()) this.terminal.result(closedLine(report));
+      return closedJson(report, this.world.clock.wall());
+    });
+  }
+
+  async #logIn(app: App, { planned }: ServedPlan): Promise<PlannedLogin> {
+    const { terminal, signal, world } = this;
+    terminal.progress('connecting ...');
+    const open = (calledOff: AbortSignal) =>
+      openPlannedLogin(app, planned, this.#wish, { login: loginListener(terminal), tunnel: () => {} }, calledOff);
+    const { connectTimeout } = this.#wishes;
+    try {
+      return connectTimeout === undefined
+        ? await open(signal)
+        : await withDeadline(world.clock, connectTimeout, open, signal);
+    } catch (thrown) {
+      if (!(thrown instanceof DOMException) || thrown.name !== 'TimeoutError') throw thrown;
+      const limit = `${(connectTimeout ?? 0) / 1_000} s`;
+      throw new CloudtunError('CT_TIMEOUT', `no login within ${limit} (ConnectTimeout)`, { cause: thrown });
+    } finally {
+      terminal.settle();
     }
+  }
+
+  /** Beside a session, what is said of forwards goes to stderr: stdout is the session's. */
+  #bind(app: App, { name, plan }: ServedPlan): Promise<SshForwards> {
+    const { rules, hasNoSession, needsAllForwards } = this.#wishes;
+    const isJson = hasNoSession && this.jsonEnabled();
+    const options = { placeOf: placesOf(app), name, user: undefined, isJson };
+    const terminal = hasNoSession ? this.terminal : this.terminal.aside();
+    const forwardScreen = new ForwardScreen(this.world, terminal, options);
+    const socksScreen = new SocksScreen(this.world, terminal, options);
+    const exposeScreen = new ExposeScreen(this.world, terminal, options);
+    return SshForwards.bind(app, {
+      rules,
+      needsAll: needsAllForwards,
+      limits: { ...plan.settings, idle: undefined, ...(!hasNoSession && { ttl: undefined }) },
+      onForward: forwardScreen.onEvent,
+      onSocks: socksScreen.onEvent,
+      onExpose: exposeScreen.onEvent,
+      onFailed: (rule, error) => this.world.log.warn(`${rule}: ${error.message} (${error.code})`),
+    });
+  }
+
+  #session(connection: SshConnection) {
+    return this.#isTerminal ? this.#shell(connection) : this.#run(connection);
+  }
+
+  async #shell(connection: SshConnection) {
+    const { openShell } = await import('../ssh/open-shell.ts');
+    const { variables, escapeWith } = this.#wishes;
+    const options = {
+      variables,
+      ...(this.#command !== undefined && { command: this.#command }),
+      ...(escapeWith !== undefined && { escapeWith }),
+    };
+    return openShell(connection, sshTerminal(), options, this.signal);
+  }
+
+  async #run(connection: SshConnection) {
     const { runCommand } = await import('../ssh/run-command.ts');
-    return runCommand(connection, this.#command, sshTerminal(), this.signal);
+    const { input, output, errors } = sshTerminal();
+    const streams = { output, errors, ...(this.#wishes.hasInput && { input }) };
+    return runCommand(connection, this.#command, streams, this.signal, this.#wishes.variables);
+  }
+
+  #wantsTerminal(): boolean {
+    const { tty } = this.#wishes;
+    if (tty === 'always') return true;
+    const isWanted = tty === 'if-keyboard' || (tty === 'for-shell' && this.#command === undefined);
+    return isWanted && hasKeyboard();
+  }
+
+  #checkNoSession(): void {
+    if (this.#command !== undefined) {
+      throw new CloudtunError('CT_USAGE', '-N opens no session, and a command wants one', {
+        hint: 'leave one of them out',
+      });
+    }
+    if (hasRules(this.#wishes.rules)) return;
+    throw new CloudtunError('CT_USAGE', '-N forwards only, and there is nothing to forward', {
+      hint: 'say what, for example: -L 8080:admin.internal:80',
+    });
+  }
+
+  /** For the journal. */
+  #use(): string {
+    const command = this.#command;
+    const what = command === undefined ? 'ssh login' : `ssh command of ${command.length} characters`;
+    const { rules, hasNoSession } = this.#wishes;
+    if (!hasRules(rules)) return what;
+    return hasNoSession ? `ssh -N ${describeRules(rules)}` : `${what}, ${describeRules(rules)}`;
   }
 }
 

@@ -9,7 +9,7 @@ import { ephemeralKey } from './ephemeral-key.ts';
 import { type HostKeyPolicy, type HostKeyVerdict, hostKeyExpectation } from './host-keys.ts';
 import { KnownHosts } from './known-hosts.ts';
 import { connectSsh, type SshConnection } from './ssh-connection.ts';
-import type { SshConnectOptions, SshCredential } from './ssh-login.ts';
+import type { KeepAlive, SshConnectOptions, SshCredential } from './ssh-login.ts';
 import { usualCredentials } from './usual-credentials.ts';
 
 /** How a person asked to log in. */
@@ -22,6 +22,7 @@ export interface LoginWish {
   /** The socket of the agent to forward. */
   readonly forwardAgent: string | undefined;
   readonly hostKeys?: HostKeyPolicy;
+  readonly keepAlive?: KeepAlive;
 }
 
 /** What there is to say on the way to a login. */
@@ -88,8 +89,14 @@ export async function openLogin(
   return connectSsh(world, dialer, server, plan, options, signal);
 }
 
-function connectOptions({ forwardAgent }: LoginWish, { onHostKey, onBanner }: LoginListener): SshConnectOptions {
-  return { onHostKey, onBanner, ...(forwardAgent !== undefined && { forwardAgent }) };
+function connectOptions({ forwardAgent, keepAlive }: LoginWish, listener: LoginListener): SshConnectOptions {
+  const { onHostKey, onBanner } = listener;
+  return {
+    onHostKey,
+    onBanner,
+    ...(forwardAgent !== undefined && { forwardAgent }),
+    ...(keepAlive !== undefined && { keepAlive }),
+  };
 }
 
 /** A login to a host that no cloud knows: nobody but the person can be let in, by keys of their own. */

@@ -21,6 +21,10 @@ export interface ShellTerminal {
 export interface ShellOptions {
   /** Run in the terminal instead of a login shell. */
   readonly command?: string;
+  /** For the session, as far as the sshd takes them (`AcceptEnv`). */
+  readonly variables?: Readonly<Record<string, string>>;
+  /** Code of the escape character, `~` when absent. */
+  readonly escapeWith?: number | 'none';
 }
 
 const HELP = [
@@ -40,17 +44,17 @@ const HELP = [
 export async function openShell(
   connection: SshConnection,
   terminal: ShellTerminal,
-  { command }: ShellOptions,
+  { command, variables = {}, escapeWith }: ShellOptions,
   signal: AbortSignal,
 ): Promise<SessionReport> {
   const { columns, rows } = terminal.size();
   const pty = { term: terminal.type, cols: columns, rows };
   const channel = await openChannel(connection, signal, (take) => {
-    if (command === undefined) connection.client.shell(pty, take);
-    else connection.client.exec(command, { pty }, take);
+    if (command === undefined) connection.client.shell(pty, { env: { ...variables } }, take);
+    else connection.client.exec(command, { pty, env: { ...variables } }, take);
   });
   let isClosed = false;
-  const keys = escaped(terminal, () => {
+  const keys = escaped(terminal, escapeWith, () => {
     isClosed = true;
     channel.close();
   });
@@ -76,8 +80,8 @@ export async function openShell(
 }
 
 /** What was typed, without what was meant for us. */
-function escaped(terminal: ShellTerminal, close: () => void): Transform {
-  const filter = new EscapeFilter();
+function escaped(terminal: ShellTerminal, escapeWith: ShellOptions['escapeWith'], close: () => void): Transform {
+  const filter = new EscapeFilter(escapeWith);
   return new Transform({
     transform(chunk: Buffer, _encoding, done) {
       const { pass, asked } = filter.take(chunk);

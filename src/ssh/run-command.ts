@@ -28,6 +28,7 @@ export interface CommandStreams {
  * Runs one command, or a login shell, without a terminal: output and errors apart, both ways at the pace of whoever is slower. The given streams are
  * neither ended nor destroyed.
  *
+ * @param variables for the session, as far as the sshd takes them (`AcceptEnv`)
  * @throws CT_TUNNEL_LOST when the connection breaks or the session ends without a result; CT_FORWARD_PROHIBITED and CT_REMOTE_REFUSED
  *   when the server opens no session; CT_OUTPUT when the output cannot be written; the reason of `signal`
  */
@@ -36,9 +37,13 @@ export async function runCommand(
   command: string | undefined,
   streams: CommandStreams,
   signal: AbortSignal,
+  variables: Readonly<Record<string, string>> = {},
 ): Promise<SessionReport> {
+  const env = { ...variables };
   const channel = await openChannel(connection, signal, (take) =>
-    command === undefined ? connection.client.shell(false, take) : connection.client.exec(command, take),
+    command === undefined
+      ? connection.client.shell(false, { env }, take)
+      : connection.client.exec(command, { env }, take),
   );
   return await carry(connection, channel, streams, signal);
 }

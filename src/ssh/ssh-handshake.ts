@@ -14,8 +14,8 @@ const HANDSHAKE_LIMIT: Millis = 20_000;
 /** A person may have to touch a security key of the agent. sshd's own LoginGraceTime is 120 s. */
 const LOGIN_LIMIT: Millis = 60_000;
 /** Below the limits of common middleboxes (spec section 5.6); two unanswered ones are the minute after which a peer is dead. */
-const KEEP_ALIVE: Millis = 25_000;
-const KEEP_ALIVE_COUNT = 2;
+export const KEEP_ALIVE: Millis = 25_000;
+export const KEEP_ALIVE_COUNT = 2;
 
 /** RFC 8332: the key type `ssh-rsa` is signed with these. */
 const RSA_ALGORITHMS: readonly ServerHostKeyAlgorithm[] = ['rsa-sha2-512', 'rsa-sha2-256', 'ssh-rsa'];
@@ -110,8 +110,8 @@ export function logIn(
       sock: stream,
       username: login.user,
       readyTimeout: 0,
-      keepaliveInterval: KEEP_ALIVE,
-      keepaliveCountMax: KEEP_ALIVE_COUNT,
+      keepaliveInterval: options.keepAlive?.interval ?? KEEP_ALIVE,
+      keepaliveCountMax: options.keepAlive?.count ?? KEEP_ALIVE_COUNT,
       algorithms: { serverHostKey: hostKeyAlgorithms(server.hostKeys.types) },
       authHandler: nextMethod,
       hostVerifier: (blob: Buffer) => {

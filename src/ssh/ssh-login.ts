@@ -35,6 +35,14 @@ export interface SshServer {
   readonly hostKeys: HostKeyExpectation;
 }
 
+/** How a server that is gone is noticed. */
+export interface KeepAlive {
+  /** Between two questions; 0: none is asked. */
+  readonly interval: Millis;
+  /** So many unanswered ones are the end. */
+  readonly count: number;
+}
+
 export interface SshConnectOptions {
   /** The server's key was found to be right. Before any login. */
   readonly onHostKey?: (verdict: HostKeyVerdict) => void;
@@ -44,4 +52,5 @@ export interface SshConnectOptions {
   readonly onRetry?: (pause: Millis) => void;
   /** The socket of the ssh-agent that may be forwarded when a session asks for it. */
   readonly forwardAgent?: string;
+  readonly keepAlive?: KeepAlive;
 }

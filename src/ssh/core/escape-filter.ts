@@ -17,8 +17,14 @@ export interface EscapeStep {
 
 /** Bytes typed by a person in, bytes for the far side out. Holds at most the one `~`. */
 export class EscapeFilter {
+  readonly #escape: number | 'none';
   #isLineStart = true;
   #holdsTilde = false;
+
+  /** @param escapeWith code of the character */
+  constructor(escapeWith: number | 'none' = TILDE) {
+    this.#escape = escapeWith;
+  }
 
   take(bytes: Uint8Array): EscapeStep {
     const pass: number[] = [];
@@ -31,12 +37,12 @@ export class EscapeFilter {
           asked.push('help');
           continue;
         }
-        pass.push(TILDE);
-        if (byte === TILDE) {
+        pass.push(this.#escape as number);
+        if (byte === this.#escape) {
           this.#isLineStart = false;
           continue;
         }
-      } else if (byte === TILDE && this.#isLineStart) {
+      } else if (byte === this.#escape && this.#isLineStart) {
         this.#holdsTilde = true;
         continue;
       }
