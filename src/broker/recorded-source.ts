@@ -46,6 +46,9 @@ export function recordedSource(
     },
     renew: (ticket, signal) => source.renew(ticket, signal),
     release,
+    ...(source.whySilent && {
+      whySilent: (to: RemoteEndpoint, signal: AbortSignal) => source.whySilent!(to, signal),
+    }),
     ...(source.diagnose && {
       diagnose: (error: CloudtunError, to: RemoteEndpoint, signal: AbortSignal) => source.diagnose!(error, to, signal),
     }),

@@ -89,6 +89,11 @@ export interface TicketSource<Issued extends Ticket = Ticket> {
    * stopped machine, a port nobody listens on. Resolves with a more exact error, or with `error` itself. Never rejects.
    */
   diagnose?(error: CloudtunError, to: RemoteEndpoint, signal: AbortSignal): Promise<CloudtunError>;
+  /**
+   * Asked while the tunnel service keeps silent: what makes waiting useless for sure, such as a firewall that lets nothing in. Undefined
+   * where nothing is known. Never rejects.
+   */
+  whySilent?(to: RemoteEndpoint, signal: AbortSignal): Promise<CloudtunError | undefined>;
   /** Headers for a signed websocket upgrade; absent where upgrades are not signed. */
   signUpgrade?(url: URL): Promise<Record<string, string>>;
   dataKey?(keyId: string, context: Record<string, string>, signal: AbortSignal): Promise<DataKey>;

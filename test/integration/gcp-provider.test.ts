@@ -157,6 +157,13 @@ suite('Google Cloud against the lab', async () => {
     };
     const silent = await explained(alice, 'b', 'closed-1', 'CT_REMOTE_SILENT');
     assert.match(silent.message, /the firewall does not let Identity-Aware Proxy in to port 80 of closed-1/);
+    const waiting = async (zone: string, instance: string) => {
+      const target = await alice.finder.findMachine(`acme-practice/asia-northeast1-${zone}/${instance}`, {}, signal);
+      const route = await alice.finder.routeTo(target, 80, {}, signal);
+      return alice.gatekeeper.ticketSource(route, {}).whySilent!({ port: 80 }, signal);
+    };
+    assert.match((await waiting('b', 'closed-1'))?.message ?? '', /the firewall does not let/);
+    assert.equal(await waiting('a', 'quiet-1'), undefined);
     const quiet = await explained(alice, 'a', 'quiet-1', 'CT_REMOTE_REFUSED');
     assert.match(quiet.message, /nobody answers on port 80 of quiet-1/);
     assert.equal((await explained(alice, 'b', 'batch-g', 'CT_TARGET_NOT_FOUND')).code, 'CT_TARGET_STOPPED');

@@ -136,6 +136,7 @@ export class ScriptedTickets implements TicketSource<IapRelayTicket> {
   diagnosed = 0;
   /** Set to be asked. */
   diagnose?: (error: CloudtunError) => Promise<CloudtunError>;
+  whySilent?: NonNullable<TicketSource<IapRelayTicket>['whySilent']>;
   ticket: Partial<IapRelayTicket> = {};
 
   constructor(root: string) {

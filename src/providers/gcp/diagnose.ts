@@ -34,6 +34,9 @@ const UNREACHABLE: readonly CloudtunError['code'][] = [
 /** Closes that leave open what is wrong (docs/protocol/iap.md, "Close codes"); any other says it by itself, such as a policy's refusal. */
 const VAGUE_CLOSES: readonly number[] = [4003, 4033, 4047, 4051];
 
+/** The detail that only the answer for a machine in order has. */
+const GUESSED_BY = 'machine';
+
 /** The code that the relay closed with, as the transport tells it; undefined where nothing was closed. */
 function closeCode(error: CloudtunError): number | undefined {
   const told = error.details.find(([label]) => label === 'relay')?.[1];
@@ -71,6 +74,19 @@ export async function diagnose(
   } catch {
     return error;
   }
+}
+
+/** Waits for an answer of the relay are no use then: the machine does not run or is not there, or the firewall is shut. */
+export async function surelyUnreachable(
+  world: World,
+  api: GcpApi,
+  { node, port }: Reached,
+  signal: AbortSignal,
+): Promise<CloudtunError | undefined> {
+  if (node.kind !== 'machine') return undefined;
+  const question = new CloudtunError('CT_REMOTE_SILENT', `the relay keeps silent about port ${port} of ${node.id}`);
+  const answer = await diagnose(world, api, { node, port }, question, signal);
+  return answer === question || isGuess(answer) ? undefined : answer;
 }
 
 async function examineMachine(
@@ -149,7 +165,7 @@ async function unansweredPort(
         ? `${rangeOf(machine)} on tcp:${port} is let in by ${admission.rule ?? '?'}`
         : `the rule ${admission.rule ?? '?'} lets a part of ${rangeOf(machine)} in only`;
   return new CloudtunError('CT_REMOTE_REFUSED', `nobody answers on port ${port} of ${name}`, {
-    details: [['machine', machine.status], ['firewall', firewall], ...started],
+    details: [[GUESSED_BY, machine.status], ['firewall', firewall], ...started],
     hint: [
       `check that something listens on port ${port} of its network interface, not on its loopback only`,
       ...(admission === undefined
@@ -159,6 +175,9 @@ async function unansweredPort(
     cause: error,
   });
 }
+
+/** Nobody answers, as far as the APIs can see: somebody may be slow. */
+const isGuess = (error: CloudtunError) => error.details.some(([label]) => label === GUESSED_BY);
 
 const rangeOf = ({ target }: Machine) => (target.privateIp?.includes(':') ? IAP_RANGES[6] : IAP_RANGES[4]);
 

@@ -4,7 +4,7 @@ import type { NodeTarget, Route } from '../../domain/target.ts';
 import type { IapHost, IapInstance, IapRelayTicket, TicketSource } from '../../domain/ticket.ts';
 import type { World } from '../../runtime/world.ts';
 import { clientCertificate } from './client-certificate.ts';
-import { diagnose } from './diagnose.ts';
+import { diagnose, surelyUnreachable } from './diagnose.ts';
 import type { GcpApi } from './gcp-api.ts';
 import { relayRoot } from './relay.ts';
 import type { MintedToken } from './token-clients.ts';
@@ -47,6 +47,10 @@ export class IapTicketSource implements TicketSource<IapRelayTicket> {
   }
 
   async release(): Promise<void> {}
+
+  whySilent(to: RemoteEndpoint, signal: AbortSignal): Promise<CloudtunError | undefined> {
+    return surelyUnreachable(this.#world, this.#api, { node: this.#route.node, port: to.port }, signal);
+  }
 
   diagnose(error: CloudtunError, to: RemoteEndpoint, signal: AbortSignal): Promise<CloudtunError> {
     return diagnose(this.#world, this.#api, { node: this.#route.node, port: to.port }, error, signal);

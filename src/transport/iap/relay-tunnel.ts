@@ -7,6 +7,7 @@ import { ByteCarver } from '../../domain/byte-carver.ts';
 import type { TunnelStream } from '../../domain/dialer.ts';
 import type { RemoteEndpoint } from '../../domain/endpoint.ts';
 import { CloudtunError } from '../../domain/errors.ts';
+import type { Millis } from '../../domain/millis.ts';
 import { SlabPool } from '../../domain/slab-pool.ts';
 import type { IapRelayTicket, TicketSource } from '../../domain/ticket.ts';
 import { unlessAborted } from '../../runtime/deadline.ts';
@@ -25,6 +26,9 @@ const UPLOAD_SHARE = 64 * 1024;
 const DOWNLOAD_BYTES = 64 * 1024 * 1024;
 const DOWNLOAD_SHARE = 256 * 1024;
 
+/** Connections inside a network stand within milliseconds; a firewall that drops is only found out by waiting. Guessed. */
+const EARLY_QUESTION_MS: Millis = 5_000;
+
 export class RelayTunnel implements Tunnel {
   readonly #parts: RelayStreamParts;
   readonly #opinion: SecondOpinion;
@@ -36,6 +40,7 @@ export class RelayTunnel implements Tunnel {
   #bytesUp = 0;
   #bytesDown = 0;
   #closing: Promise<void> | undefined;
+  #hasToldWaiting = false;
 
   private constructor(world: World, source: TicketSource<IapRelayTicket>, to: RemoteEndpoint, options: RelayOptions) {
     this.#opinion = new SecondOpinion(world, source, to);
@@ -92,16 +97,32 @@ export class RelayTunnel implements Tunnel {
     const stream = new RelayStream(this.#parts);
     this.#streams.add(stream);
     this.#opening += 1;
+    const useless = new AbortController();
+    const early = this.#parts.world.clock.after(EARLY_QUESTION_MS, () => this.#ask(useless), { background: true });
     try {
-      await stream.connect(signal);
+      await stream.connect(AbortSignal.any([signal, useless.signal]));
     } catch (thrown) {
+      if (useless.signal.aborted && !this.#closing) throw thrown;
       if (!(thrown instanceof CloudtunError) || signal.aborted) throw thrown;
       if (this.#closing) throw closed();
       throw await unlessAborted(this.#opinion.on(thrown, this.#abort.signal), signal);
     } finally {
+      early.cancel();
       this.#opening -= 1;
     }
     return stream;
+  }
+
+  /** The service says nothing yet: does the cloud know that it never will? */
+  async #ask(useless: AbortController): Promise<void> {
+    const { source, to, options } = this.#parts;
+    const reason = await source.whySilent?.(to, this.#abort.signal);
+    if (reason !== undefined) useless.abort(reason);
+    else if (!this.#hasToldWaiting) {
+      this.#hasToldWaiting = true;
+      const waited = Math.round(EARLY_QUESTION_MS / 1_000);
+      options.onEvent({ type: 'warning', message: `port ${to.port} has not answered for ${waited} s; still waiting` });
+    }
   }
 
   stats(): TunnelStats {

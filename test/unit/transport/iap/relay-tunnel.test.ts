@@ -131,6 +131,28 @@ suite('opening', () => {
     assert.equal(tunnel.stats().sessions, 0);
   });
 
+  test('silence of 5 s: what makes waiting useless is told at once, anything else once, while it waits', async (t) => {
+    const { relay, clock, tunnel } = await started(t, () => {});
+    const shut = new CloudtunError('CT_REMOTE_REFUSED', 'the firewall is shut');
+    let answer: CloudtunError | undefined;
+    relay.source.whySilent = async () => answer;
+    const patient = tunnel.open(never);
+    patient.catch(() => {});
+    await relay.end(1);
+    await clock.advance(5_000);
+    await settle();
+    assert.deepEqual(
+      relay.events.map((event) => event.type === 'warning' && event.message),
+      ['port 80 has not answered for 5 s; still waiting'],
+    );
+    answer = shut;
+    const told = assert.rejects(tunnel.open(never), shut);
+    await relay.end(2);
+    await clock.advance(5_000);
+    await told;
+    assert.equal(relay.events.length, 1);
+  });
+
   test('a websocket that breaks before tag 1 is tried once more', async (t) => {
     const { relay, tunnel } = await started(t, (end) =>
       relay.ends.length === 1 ? end.reset() : end.send(frames.sid()),
