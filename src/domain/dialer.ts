@@ -2,6 +2,9 @@ import type { Duplex } from 'node:stream';
 import type { Congestion } from './congestion.ts';
 import type { RemoteEndpoint } from './endpoint.ts';
 
+/** Takes pieces of bytes, `byteCount` in all, that are good during the call only. */
+export type Borrow = (pieces: readonly Buffer[], byteCount: number) => void;
+
 /**
  * One byte conversation inside a tunnel. Destroyed with a CloudtunError when the far side refuses or the tunnel breaks. What is given to
  * `write` belongs to the stream until the callback of that write; then the writer may use the memory again.
@@ -14,6 +17,12 @@ export interface TunnelStream extends Duplex {
    * remote side sent bytes.
    */
   readonly accepted: Promise<'acknowledged' | 'connected' | 'answered'>;
+  /**
+   * Where there is a borrower, bytes that arrive while the stream flows and nothing waits in it are lent to it: they are its own during
+   * the call only, and do not come as `data`. What waits comes as `data`; the order is kept. One borrower, for the life of the stream;
+   * absent where a stream cannot lend.
+   */
+  lendTo?(borrow: Borrow): void;
   /** Shared by the streams of one session; absent where every stream has a window of its own. */
   readonly congestion?: Congestion;
 }

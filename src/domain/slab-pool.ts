@@ -3,7 +3,7 @@
  * is used again when all of its pieces are gone, so that a steady transfer allocates nothing.
  */
 
-const SLAB_BYTES = 64 * 1024;
+export const SLAB_BYTES = 64 * 1024;
 /** Free slabs that are kept; more go to the garbage collector. */
 const MAX_FREE_SLABS = 32;
 const ALIGNMENT = 4;

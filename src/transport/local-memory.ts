@@ -1,7 +1,7 @@
-import { type Slab, SlabPool } from '../domain/slab-pool.ts';
+import { SLAB_BYTES, type Slab, SlabPool } from '../domain/slab-pool.ts';
 import type { HeapKeeper } from '../runtime/heap-keeper.ts';
 
-/** Bytes of a client that wait for the tunnel. */
+/** Bytes that wait: of a client for the tunnel, or the other way round. */
 export interface LentBytes {
   readonly slab: Slab;
   readonly bytes: Buffer;
@@ -17,9 +17,35 @@ export class LocalMemory {
     this.#keeper = keeper;
   }
 
-  /** Keeps a copy of what a client sent; `giveBack` when the tunnel took it. */
+  /** Keeps a copy; `giveBack` when the next hop took it. */
   lend(bytes: Uint8Array): LentBytes {
     return this.#slabs.copy(bytes);
+  }
+
+  /** The same for several pieces, `byteCount` bytes in all, put together into as few as a slab allows. */
+  lendAll(pieces: readonly Uint8Array[], byteCount: number): LentBytes[] {
+    const lent: LentBytes[] = [];
+    let index = 0;
+    let from = 0;
+    for (let left = byteCount; left > 0; ) {
+      const length = Math.min(left, SLAB_BYTES);
+      const slab = this.#slabs.reserve(length);
+      const offset = this.#slabs.take(slab, length);
+      const bytes = slab.bytes.subarray(offset, offset + length);
+      for (let filled = 0; filled < length; ) {
+        const piece = pieces[index]!;
+        const part = piece.subarray(from, from + length - filled);
+        bytes.set(part, filled);
+        filled += part.length;
+        from += part.length;
+        if (from < piece.length) continue;
+        index += 1;
+        from = 0;
+      }
+      lent.push({ slab, bytes });
+      left -= length;
+    }
+    return lent;
   }
 
   giveBack(lent: LentBytes): void {

@@ -136,6 +136,7 @@ export class Splice {
 
   #wireStream(): void {
     const stream = this.#stream;
+    stream.lendTo?.((pieces, byteCount) => this.#onStreamLends(pieces, byteCount));
     stream.on('data', (chunk: Buffer) => this.#onStreamData(chunk));
     stream.on('drain', () => this.#readLocal());
     stream.on('end', () => this.#onStreamEnd());
@@ -177,15 +178,35 @@ export class Splice {
     this.#bePatient();
   }
 
+  #onStreamLends(pieces: readonly Buffer[], byteCount: number): void {
+    if (!this.#countDown(byteCount)) return;
+    const lent = this.#memory.lendAll(pieces, byteCount);
+    if (lent.length === 1) return this.#giveLocal(lent[0]!.bytes, lent[0]);
+    this.#local.cork();
+    for (const piece of lent) this.#giveLocal(piece.bytes, piece);
+    this.#local.uncork();
+  }
+
   #onStreamData(chunk: Buffer): void {
+    if (this.#countDown(chunk.length)) this.#giveLocal(chunk, undefined);
+  }
+
+  /** Bytes came from the far side; returns whether the client still takes any. */
+  #countDown(byteCount: number): boolean {
     this.#lastActivity = this.#world.clock.now();
-    this.#bytesDown += chunk.length;
-    this.#memory.busy(chunk.length);
-    if (this.#local.destroyed || this.#local.writableEnded) return;
+    this.#bytesDown += byteCount;
+    this.#memory.busy(byteCount);
+    return !this.#local.destroyed && !this.#local.writableEnded;
+  }
+
+  #giveLocal(chunk: Buffer, lent: LentBytes | undefined): void {
     const { congestion } = this.#stream;
     congestion?.hold(chunk.length);
     // The callback comes also when the socket is destroyed.
-    const hasRoom = this.#local.write(chunk, () => congestion?.release(chunk.length));
+    const hasRoom = this.#local.write(chunk, () => {
+      if (lent) this.#memory.giveBack(lent);
+      congestion?.release(chunk.length);
+    });
     if (!hasRoom) this.#stream.pause();
   }
 

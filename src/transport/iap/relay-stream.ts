@@ -1,6 +1,6 @@
 import { Duplex } from 'node:stream';
 import type { ByteCarver } from '../../domain/byte-carver.ts';
-import type { TunnelStream } from '../../domain/dialer.ts';
+import type { Borrow, TunnelStream } from '../../domain/dialer.ts';
 import type { CloudtunError } from '../../domain/errors.ts';
 import type { Millis } from '../../domain/millis.ts';
 import { HalfClose } from './core/half-close.ts';
@@ -45,6 +45,7 @@ export class RelayStream extends Duplex implements TunnelStream {
   #isHolding = false;
   #pending: PendingWrite | undefined;
   #uploadOver: (() => void) | undefined;
+  #borrow: Borrow | undefined;
 
   constructor(parts: RelayStreamParts) {
     // Not half-open: a Close of the service ends both ways. Ours is held back, see _final.
@@ -70,6 +71,10 @@ export class RelayStream extends Duplex implements TunnelStream {
       this.destroy();
       throw thrown;
     }
+  }
+
+  lendTo(borrow: Borrow): void {
+    this.#borrow = borrow;
   }
 
   /** Resolves when its websocket is closed. */
@@ -152,21 +157,24 @@ export class RelayStream extends Duplex implements TunnelStream {
     this.#account();
   }
 
-  /**
-   * A reader that takes everything at once gets views: copying them together costs more than the further writes. What waits is copied, so
-   * that it does not hold on to the far larger buffers it is a view of.
-   */
+  /** Copies, unless they are lent: the memory of the pieces is used again for what arrives next. */
   #hand(pieces: readonly Buffer[], byteCount: number): void {
+    const { memory } = this.#parts;
+    if (this.#borrow && this.#takesAtOnce) return this.#borrow(pieces, byteCount);
     let left = byteCount;
     for (const [index, piece] of pieces.entries()) {
       if (this.destroyed) return;
-      if (this.readableFlowing !== true || this.readableLength > 0) {
-        this.push(this.#parts.memory.concat(pieces.slice(index), left));
+      if (!this.#takesAtOnce) {
+        this.push(memory.concat(pieces.slice(index), left));
         return;
       }
-      this.push(piece);
+      this.push(memory.copy(piece));
       left -= piece.length;
     }
+  }
+
+  get #takesAtOnce(): boolean {
+    return this.readableFlowing === true && this.readableLength === 0;
   }
 
   /** What the reader has not taken is not acknowledged; when it is too much, the websocket is not read. */

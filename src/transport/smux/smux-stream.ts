@@ -1,7 +1,7 @@
 import { Duplex } from 'node:stream';
 import type { ByteCarver } from '../../domain/byte-carver.ts';
 import type { Congestion } from '../../domain/congestion.ts';
-import type { TunnelStream } from '../../domain/dialer.ts';
+import type { Borrow, TunnelStream } from '../../domain/dialer.ts';
 
 /** What a stream asks of its mux. */
 export interface SmuxStreamOwner {
@@ -27,6 +27,7 @@ export class SmuxStream extends Duplex implements TunnelStream {
   /** Slices of one batch of messages; they go to the reader as one piece. */
   #batch: Buffer[] = [];
   #batchBytes = 0;
+  #borrow: Borrow | undefined;
 
   constructor(id: number, owner: SmuxStreamOwner) {
     // Not half-open: the FIN of the agent ends both ways. Ours is held back, see _final.
@@ -46,24 +47,28 @@ export class SmuxStream extends Duplex implements TunnelStream {
     return this.readableLength + this.#batchBytes;
   }
 
+  lendTo(borrow: Borrow): void {
+    this.#borrow = borrow;
+  }
+
   /** @internal A slice arrived; it is handed on when the batch ends. */
   receive(bytes: Buffer): void {
     this.#batch.push(bytes);
     this.#batchBytes += bytes.length;
   }
 
-  /** @internal The end of a batch: one piece for the reader, so that the next hop needs one system call. */
+  /** @internal The end of a batch: the slices go to the reader together, so that the next hop needs one system call. */
   flushBatch(): void {
     if (this.#batch.length === 0) return;
-    // A copy of several slices, and of one that may wait: each is a view into a far larger receive buffer.
-    const piece =
-      this.#batch.length === 1 && this.readableLength === 0 && this.readableFlowing
-        ? this.#batch[0]!
-        : this.#owner.memory.concat(this.#batch, this.#batchBytes);
+    const slices = this.#batch;
+    const byteCount = this.#batchBytes;
     this.#batch = [];
     this.#batchBytes = 0;
     this.#settleAccepted.resolve('answered');
-    if (!this.destroyed) this.push(piece);
+    if (this.destroyed) return;
+    if (this.#borrow && this.readableFlowing === true && this.readableLength === 0) this.#borrow(slices, byteCount);
+    // A copy: the memory of the slices is used again for what arrives next.
+    else this.push(this.#owner.memory.concat(slices, byteCount));
   }
 
   /** @internal The agent took the SYN, and nothing refused it so far. */

@@ -12,7 +12,7 @@ import type { Timer } from '../../runtime/clock.ts';
 import type { World } from '../../runtime/world.ts';
 import { connectFailure, protocolRefused, upgradeRefused } from './connect-errors.ts';
 import { FrameBatch } from './frame-batch.ts';
-import { gatherReads } from './gathered-reading.ts';
+import { type ReceivedFrames, receiveFrames } from './received-frames.ts';
 
 /** Below common middlebox limits (spec section 5.6). */
 export const KEEP_ALIVE_INTERVAL_MS = 25_000;
@@ -55,6 +55,7 @@ export interface ConnectOptions {
 }
 
 export interface PumpHandler {
+  /** The bytes are good until `batchEnd` has returned; then their memory is used again. */
   message(bytes: Buffer, isBinary: boolean): void;
   /** All messages that came in one piece were handed over. */
   batchEnd(): void;
@@ -156,8 +157,10 @@ export class MessagePump {
   readonly #world: World;
   readonly #socket: WebSocket;
   readonly #batch: FrameBatch;
+  readonly #frames: ReceivedFrames;
   readonly #pongDeadline: Millis;
   #handler: PumpHandler | undefined;
+  #isInBatch = false;
   #batchEndPending = false;
   #isOver = false;
   #isPaused = false;
@@ -174,11 +177,15 @@ export class MessagePump {
     this.#socket = socket;
     this.#pongDeadline = options.pongDeadline ?? PONG_DEADLINE_MS;
     transport.setNoDelay(true);
-    gatherReads(transport, (call) => world.clock.soon(call));
+    this.#frames = receiveFrames(transport, (call) => world.clock.soon(call), {
+      message: (bytes) => this.#handOver(bytes, true),
+      pieceEnd: () => this.#endBatch(),
+    });
     this.#batch = new FrameBatch(transport, world.random);
     transport.on('drain', () => this.#onDrain());
     // From the first moment: an error that nobody listens to ends the process.
     socket.on('error', (error) => {
+      this.#frames.stop();
       // `ws` names what the peer did against RFC 6455.
       const isPeerWrong = systemCode(error)?.startsWith('WS_ERR_') ?? false;
       this.#error ??= isPeerWrong
@@ -270,14 +277,25 @@ export class MessagePump {
   }
 
   #onMessage(data: Buffer, isBinary: boolean): void {
-    this.#handler?.message(data, isBinary);
+    this.#handOver(data, isBinary);
     if (this.#batchEndPending) return;
     this.#batchEndPending = true;
     // ws emits every message of one received piece in a row; a microtask comes after the last of them.
     queueMicrotask(() => {
       this.#batchEndPending = false;
-      if (!this.#isOver) this.#handler?.batchEnd();
+      this.#endBatch();
     });
+  }
+
+  #handOver(bytes: Buffer, isBinary: boolean): void {
+    this.#isInBatch = true;
+    this.#handler?.message(bytes, isBinary);
+  }
+
+  #endBatch(): void {
+    if (!this.#isInBatch) return;
+    this.#isInBatch = false;
+    if (!this.#isOver) this.#handler?.batchEnd();
   }
 
   #onDrain(): void {

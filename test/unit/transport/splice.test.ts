@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { afterEach, test } from 'node:test';
+import type { Borrow } from '../../../src/domain/dialer.ts';
 import { CloudtunError } from '../../../src/domain/errors.ts';
 import { type PeerState, readPeerStates } from '../../../src/runtime/peer-socket.ts';
 import { LocalMemory } from '../../../src/transport/local-memory.ts';
@@ -364,4 +365,67 @@ test('on Linux, the real table tells a half close from a close', {
     assert.equal((await join.closed).end, 'local-gone', `${host}: closed`);
     assert.equal(clock.pending, 0);
   }
+});
+
+/** A stream that lends what its far side says, out of memory that is written over at once. */
+class LendingStream extends FakeStream {
+  #borrow: Borrow | undefined;
+
+  lendTo(borrow: Borrow): void {
+    this.#borrow = borrow;
+  }
+
+  /** False: it does not flow, so nothing was lent. */
+  lend(...pieces: readonly Buffer[]): boolean {
+    if (!this.#borrow || this.readableFlowing !== true || this.readableLength > 0) return false;
+    const views = pieces.map((piece) => Buffer.from(piece));
+    this.#borrow(views, Buffer.concat(views).length);
+    for (const view of views) view.fill('!');
+    return true;
+  }
+}
+
+test('what a stream lends reaches the client as it was, in order with what it says otherwise', async () => {
+  const stream = new LendingStream();
+  const { client, join, text } = await spliced({ stream });
+  await until(() => stream.readableFlowing === true);
+  assert.ok(stream.lend(Buffer.from('one '), Buffer.from('two ')));
+  stream.say('three ');
+  await until(() => stream.readableLength === 0);
+  assert.ok(stream.lend(Buffer.from('four')));
+  stream.sayEnd();
+  await once(client, 'end');
+  client.end();
+  assert.equal(text(), 'one two three four');
+  assert.deepEqual(await join.closed, { end: 'closed', bytesUp: 0, bytesDown: 18 });
+});
+
+test('what was lent waits unchanged for a client that does not read, and the stream stands still', async () => {
+  const stream = new LendingStream();
+  const { client, text } = await spliced({ stream });
+  await until(() => stream.readableFlowing === true);
+  client.pause();
+  let sent = '';
+  for (let count = 0; stream.readableFlowing === true; count++) {
+    assert.ok(count < 1_000, 'a client that does not read must stop the stream');
+    const byte = String.fromCharCode(97 + (count % 26));
+    const pieces = [Buffer.alloc(100_000, byte), Buffer.alloc(1, '.')];
+    assert.ok(stream.lend(...pieces));
+    sent += Buffer.concat(pieces).toString();
+  }
+  assert.ok(!stream.lend(Buffer.from('not now')));
+  client.resume();
+  await until(() => text().length === sent.length);
+  assert.equal(text(), sent);
+  await until(() => stream.readableFlowing === true);
+});
+
+test('lent bytes for a client that is gone are counted and dropped', async () => {
+  const stream = new LendingStream();
+  const { client, accepted, join } = await spliced({ stream });
+  await until(() => stream.readableFlowing === true);
+  accepted.end();
+  assert.ok(stream.lend(Buffer.alloc(100_000)));
+  client.destroy();
+  assert.equal((await join.closed).bytesDown, 100_000);
 });

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
 import { createServer as createHttpServer, type Server } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net';
 import { after, test } from 'node:test';
@@ -14,6 +13,7 @@ import {
   type PumpEnd,
 } from '../../../../src/transport/ws/message-pump.ts';
 import { manualWorld, turn } from '../../../support/manual-world.ts';
+import { rawFrame, rawWebsocket } from '../../../support/raw-websocket.ts';
 
 const LOOPBACK = '127.0.0.1';
 const { signal: never } = new AbortController();
@@ -127,19 +127,10 @@ test('messages go both ways; one batch end for what came in one piece', async ()
 });
 
 test('messages right behind the answer to the upgrade are not lost', async () => {
-  // By hand: 101, a text of the service and two frames in one write.
-  const server = createTcpServer((socket) => {
-    socket.on('error', () => {});
-    socket.once('data', (request: Buffer) => {
-      const key = /sec-websocket-key: (.+)\r\n/i.exec(request.toString('latin1'))![1]!;
-      const accept = createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64');
-      const head = `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`;
-      const frame = (text: string) => Buffer.concat([Buffer.from([0x82, text.length]), Buffer.from(text)]);
-      socket.write(Buffer.concat([Buffer.from(head), frame('early'), frame('bird')]));
-    });
-  });
+  const far = await rawWebsocket(Buffer.concat(['early', 'bird'].map((text) => rawFrame(0x82, Buffer.from(text)))));
+  cleanUp.push(() => far.server.close());
   const { world } = manualWorld();
-  const pump = await connectPump(world, await listen(server), { timeout: 15_000 }, never);
+  const pump = await connectPump(world, far.url, { timeout: 15_000 }, never);
   // Whoever opened it may take a while before it listens.
   for (let count = 0; count < 20; count++) await turn();
   const heard = new Heard();
@@ -281,6 +272,39 @@ test('broken websocket frames end the pump with a typed error', async () => {
   await until(() => heard.ends.length === 1, 'the end');
   assert.equal(heard.ends[0]!.error?.code, 'CT_PROTO_FRAME');
 });
+
+test('a message inside of one that comes in parts is against the protocol, however whole it is', async () => {
+  const { pump, heard, peer } = await connect();
+  pump.start(heard.handler);
+  const bytes = Buffer.from('a');
+  const frames = [rawFrame(0x82, bytes), rawFrame(0x02, bytes), rawFrame(0x82, bytes), rawFrame(0x80, bytes)];
+  (peer.socket as unknown as { _socket: Socket })._socket.write(Buffer.concat(frames));
+  await until(() => heard.ends.length === 1, 'the end');
+  assert.equal(heard.ends[0]!.error?.code, 'CT_PROTO_FRAME');
+  assert.deepEqual(heard.messages, ['a']);
+});
+
+for (const byteCount of [16_384, 65_536, 131_072]) {
+  test(`${byteCount} bytes right before the end of the connection are not lost behind it`, async () => {
+    const far = await rawWebsocket();
+    cleanUp.push(() => far.server.close());
+    const { world } = manualWorld();
+    const pump = await connectPump(world, far.url, { timeout: 15_000 }, never);
+    const heard = new Heard();
+    pump.start(heard.handler);
+    const socket = await far.socket;
+    // A read as long as it can be makes the reader wait for more in the same turn.
+    socket.end(
+      Buffer.concat([rawFrame(0x82, Buffer.alloc(byteCount - 14, 'x')), rawFrame(0x82, Buffer.alloc(2, 'y'))]),
+    );
+    await until(() => heard.ends.length === 1, 'the end');
+    assert.deepEqual(
+      heard.messages.map(({ length }) => length),
+      [byteCount - 14, 2],
+    );
+    assert.equal(heard.ends[0]!.code, 1006);
+  });
+}
 
 test('a message beyond 8 MiB is not waited for', async () => {
   const { pump, heard, peer } = await connect();
