@@ -94,9 +94,14 @@ export class SshForwards implements AsyncDisposable {
   }
 
   async #bind(app: App, options: SshForwardsOptions): Promise<void> {
-    const { rules, needsAll, onFailed } = options;
-    // What all of them say at the same time is said by the first.
-    const limitsOf = () => ({ ...options.limits, ttl: this.#services.length === 0 ? options.limits.ttl : undefined });
+    const { rules, limits, needsAll, onFailed } = options;
+    // What all of them say at the same time, the first one says.
+    const once = <Event extends { readonly type: string }>(tell: (event: Event) => void) => {
+      const isFirst = this.#services.length === 0;
+      return (event: Event) => {
+        if (isFirst || event.type !== 'expiring') tell(event);
+      };
+    };
     const attempt = async (rule: string, open: () => Promise<Service>) => {
       try {
         this.#services.push(await open());
@@ -108,15 +113,15 @@ export class SshForwards implements AsyncDisposable {
     for (const [rule, { to, text, ...listen }] of rules.local.entries()) {
       const { openForward } = await import('../forward/open-forward.ts');
       const { noProbe } = await import('../forward/no-probe.ts');
-      const onEvent = (event: ForwardEvent) => options.onForward('rule' in event ? { ...event, rule } : event);
+      const onEvent = once((event: ForwardEvent) => options.onForward('rule' in event ? { ...event, rule } : event));
       const open = async () => this.#over(await this.#login.promise, to);
-      const plan = { listen: [listen], open, limits: limitsOf(), onEvent };
+      const plan = { listen: [listen], open, limits, onEvent };
       await attempt(`-L ${text}`, () => openForward({ ...app, probe: noProbe }, plan));
     }
     for (const { text, ...listen } of rules.dynamic) {
       const { openSocks } = await import('../socks/socks-server.ts');
       const open = async () => this.#over(await this.#login.promise);
-      const plan = { listen, rules: { only: [], except: [] }, open, limits: limitsOf(), onEvent: options.onSocks };
+      const plan = { listen, rules: { only: [], except: [] }, open, limits, onEvent: once(options.onSocks) };
       await attempt(`-D ${text}`, () => openSocks(app, plan));
     }
     if (rules.remote.length === 0) return;
@@ -130,8 +135,8 @@ export class SshForwards implements AsyncDisposable {
         const lent = { connection: login.connection, [Symbol.asyncDispose]: async () => {} };
         return { opened: lentTunnel(login), logIn: async () => lent };
       },
-      limits: limitsOf(),
-      onEvent: options.onExpose,
+      limits,
+      onEvent: once(options.onExpose),
     });
     this.#services.push(exposure);
   }
