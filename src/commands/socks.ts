@@ -15,7 +15,8 @@ export default class Socks extends TunnelCommand {
   static override summary = 'reach any private host through a machine: SOCKS and HTTP proxy on a local port';
   static override description =
     'Serves SOCKS5, SOCKS4a and HTTP CONNECT on one port, and a PAC file for browsers. Names are resolved on the far side; ' +
-    'localhost is the machine itself. Through Google Cloud: ports of the machine, or hosts of its destination group. ' +
+    'localhost is the machine itself. On Google Cloud other hosts are reached by a login to the machine, or through its destination ' +
+    'group. ' +
     'Ctrl-C drains open connections and closes; a second Ctrl-C closes at once.';
   static override examples = [
     '<%= config.bin %> socks bastion',

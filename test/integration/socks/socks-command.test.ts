@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
 import { execFile, spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
+import { join } from 'node:path';
 import { suite, test } from 'node:test';
-import { cliLab } from '../../support/cli-lab.ts';
+import { type CliLab, cliLab } from '../../support/cli-lab.ts';
+import { gitHost } from '../../support/git-host.ts';
 
 const noCurl = spawnSync('curl', ['--version']).status === 0 ? false : 'curl is not installed';
 const noGit = spawnSync('git', ['--version']).status === 0 ? false : 'git is not installed';
@@ -132,24 +135,40 @@ suite('socks', () => {
     assert.equal((last.destinations as { to: string }[])[0]?.to, 'admin.internal:80');
   });
 
-  test('git over the port (its dumb HTTP is enough to see that it comes through)', { skip: noGit }, async (t) => {
-    const { start } = await cliLab(t);
-    const cli = start(['socks', 'bastion-a', '--port', 'auto']);
-    const [, port] = await cli.saw(/^open 127\.0\.0\.1:(\d+) -> bastion-a /m);
-    const proxy = `http.proxy=socks5h://127.0.0.1:${port}`;
-    const { stderr } = await run('git', ['-c', proxy, 'ls-remote', 'http://admin.internal/app.git']);
-    assert.match(stderr, /admin\.internal\/app\.git/);
-    assert.doesNotMatch(stderr, /resolve|connect to/i);
-  });
+  for (const [cloud, target, attach] of [
+    ['aws', 'aws:bastion-a', ({ lab }: CliLab) => lab.network],
+    ['gcp', 'gcp:bastion-g', ({ lab }: CliLab) => lab.gcp.network],
+  ] as const) {
+    test(`git clone over the port, from a host that only the machine reaches (${cloud})`, {
+      skip: noGit,
+    }, async (t) => {
+      const cli = await cliLab(t);
+      const blob = randomBytes(3_000_000);
+      await using git = await gitHost(join(cli.home, 'git-host'), { 'blob.bin': blob, README: Buffer.from('hello\n') });
+      const host = cloud === 'aws' ? 'admin.internal' : 'wiki.practice.internal';
+      attach(cli).attach(host, 8_080, git);
+      const socks = cli.start(['socks', target, '--port', 'auto']);
+      const [, port] = await socks.saw(/^open 127\.0\.0\.1:(\d+) -> bastion-/m);
+      const into = join(cli.home, 'clone');
+      const proxy = `http.proxy=socks5h://127.0.0.1:${port}`;
+      const { code, stderr } = await run('git', ['-c', proxy, 'clone', `http://${host}:8080/app.git`, into]);
+      assert.equal(code, 0, stderr);
+      assert.ok(readFileSync(join(into, 'blob.bin')).equals(blob));
+    });
+  }
 
-  test('through Identity-Aware Proxy: ports of the machine, and nothing behind it', { skip: noCurl }, async (t) => {
+  test('through Identity-Aware Proxy: ports of the machine by itself, other hosts by a login to it', {
+    skip: noCurl,
+  }, async (t) => {
     const { start } = await cliLab(t);
     const cli = start(['socks', 'gcp:web-1', '--port', 'auto']);
     const [, port] = await cli.saw(/^open 127\.0\.0\.1:(\d+) -> web-1 \(SOCKS and HTTP, gcp /m);
     const own = await curl('--socks5-hostname', `127.0.0.1:${port}`, 'http://localhost/');
     assert.equal(own.code, 0, own.stderr);
-    const behind = await curl('--proxy', `http://127.0.0.1:${port}`, 'http://admin.internal/');
-    assert.match(behind.body, /needs an SSH hop.* \(CT_REMOTE_FORBIDDEN\)/);
+    const behind = await curl('--proxy', `http://127.0.0.1:${port}`, 'http://wiki.practice.internal/');
+    assert.match(behind.body, /wiki/);
+    const nowhere = await curl('--proxy', `http://127.0.0.1:${port}`, 'http://admin.internal/');
+    assert.match(nowhere.body, /\(CT_REMOTE_REFUSED\)/);
     cli.process.kill('SIGINT');
     await cli.ended;
   });

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import test, { type TestContext } from 'node:test';
 import { openTunnel } from '../../../src/broker/open-tunnel.ts';
 import { composeApp } from '../../../src/compose.ts';
+import type { LabOptions } from '../../../src/lab/lab.ts';
 import { xdgPaths } from '../../../src/runtime/paths.ts';
 import { systemWorld } from '../../../src/runtime/world.ts';
 import { openSocks } from '../../../src/socks/socks-server.ts';
@@ -21,8 +22,8 @@ const ANSWERING = Array.from({ length: 10 }, (_, number) => `host-${number}.inte
 const SILENT = ['10.20.10.61', '10.20.10.51'];
 
 /** A SOCKS port through the real transport and provider to the lab. */
-async function labSocks(t: TestContext) {
-  const lab = await testLab(t);
+async function labSocks(t: TestContext, options: LabOptions = {}) {
+  const lab = await testLab(t, options);
   const echo = createServer((socket) => socket.on('error', () => {}).pipe(socket)).listen(0, '127.0.0.1');
   t.after(() => void echo.close());
   await once(echo, 'listening');
@@ -123,8 +124,8 @@ test(`${CONNECTIONS} connections at once to 12 hosts of which two never answer: 
   assert.equal(opens.length, hosts.length, 'each destination is recorded once');
 });
 
-test('the 17th destination in use is refused with a code, and room is made by one that is left', async (t) => {
-  const { socks, events, attach, client } = await labSocks(t);
+test('without an sshd the 17th destination in use is refused with a code, and room is made by one that is left', async (t) => {
+  const { socks, events, attach, client } = await labSocks(t, { sshFaults: { answer: 'absent' } });
   const hosts = Array.from({ length: 17 }, (_, number) => `crowd-${number}.internal`);
   for (const host of hosts) attach(host);
   const sockets = await Promise.all(
