@@ -53,7 +53,8 @@ async function withWorkload(t: {
 }): Promise<{ cli: CliLab; server: WorkloadServer }> {
   const server = await WorkloadServer.start();
   t.after(() => server[Symbol.asyncDispose]());
-  return { cli: await cliLab(t), server };
+  // A paced agent sends 0.7 MB a second.
+  return { cli: await cliLab(t, { faults: { pacing: false } }), server };
 }
 
 suite('ssh -L, -R and -D on the lab', () => {
