@@ -37,6 +37,7 @@ export const LOGIN_FLAGS = {
   }),
   agent: Flags.boolean({ env: 'CLOUDTUN_SSH_AGENT', description: 'keys of your ssh-agent instead' }),
   'forget-host-key': Flags.boolean({
+    env: 'CLOUDTUN_FORGET_HOST_KEY',
     description: 'forget the host key that was seen before, and trust the one that is shown now',
   }),
 };
