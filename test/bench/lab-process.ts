@@ -54,8 +54,8 @@ export class LabProcess implements AsyncDisposable {
     this.greeting = greeting;
   }
 
-  /** `workload`: the workload server stands behind the name of the database `orders`; `practice`: the lab as users have it. */
-  static async start(kind: 'workload' | 'practice' = 'workload'): Promise<LabProcess> {
+  /** `workload`: the workload server stands behind the name of the database `orders`; `practice`: the lab as users have it; `ssh`: Debian's sshd. */
+  static async start(kind: 'workload' | 'practice' | 'ssh' = 'workload'): Promise<LabProcess> {
     const child = fork(fileURLToPath(new URL('./lab-child.ts', import.meta.url)), [kind]);
     const [greeting] = (await once(child, 'message')) as [Greeting];
     return new LabProcess(child, greeting);

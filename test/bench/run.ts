@@ -8,6 +8,7 @@ import { type Figure, formatTable, isKept } from './figures.ts';
 import { BASTION_ID, LabProcess, WORKLOAD_PORT } from './lab-process.ts';
 import { manyConnections, smallExchanges, startHop } from './latency.ts';
 import { growthUnderLoad, soak } from './memory.ts';
+import { sshForward } from './ssh-forward.ts';
 import { startUp } from './start-up.ts';
 import { paced, unpaced } from './throughput.ts';
 import { WsPump } from './ws-pump.ts';
@@ -16,7 +17,7 @@ const { values: options } = parseArgs({
   options: {
     json: { type: 'boolean', default: false },
     rounds: { type: 'string', default: '5' },
-    only: { type: 'string', default: 'a,b,c,d,e,f' },
+    only: { type: 'string', default: 'a,b,c,d,e,f,g' },
     soak: { type: 'string', default: '0' },
   },
 });
@@ -38,6 +39,10 @@ if (groups.has('b')) {
 if (groups.has('f')) {
   say('f: Enter to ready');
   figures.push(...(await startUp(lab, rounds)));
+}
+if (groups.has('g')) {
+  say('g: ssh -L');
+  figures.push(...(await sshForward(rounds, 50e6)));
 }
 if (groups.has('c') || groups.has('d') || groups.has('e')) {
   await lab.setFaults({ pacing: false, verifyInput: false });
