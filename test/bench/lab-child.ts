@@ -1,31 +1,23 @@
 /**
  * A lab and a workload server in a process of their own, so that the bench measures cloudtun and not its peer. With the argument
  * `practice` the lab's own databases stand behind all their names, and the workload server behind none; with `ssh` Debian's sshd, which
- * lets everybody in, stands behind a machine of each cloud.
+ * lets everybody in, stands behind every machine.
  */
 import { faultPatchSchema } from '../../src/lab/aws/faults.ts';
 import { relayPatchSchema } from '../../src/lab/gcp/relay/relay-faults.ts';
 import { USER_SCOPES } from '../../src/lab/gcp/token-store.ts';
 import { startLab } from '../../src/lab/lab.ts';
 import { systemWorld } from '../../src/runtime/world.ts';
-import { ephemeralKey } from '../../src/ssh/ephemeral-key.ts';
-import { startOpenssh } from '../support/openssh-sshd.ts';
+import { opensshLab } from '../support/openssh-sshd.ts';
 import { WorkloadServer } from '../support/workload-server.ts';
-import { BASTION_ID, GCP_MACHINE, IAP_WORKLOAD_PORT } from './lab-process.ts';
-
-const SSH_PORT = 22;
+import { GCP_MACHINE, IAP_WORKLOAD_PORT } from './lab-process.ts';
 
 const workload = await WorkloadServer.start();
 const isPractice = process.argv[2] === 'practice';
 const lab = await startLab(systemWorld(), isPractice ? {} : { databases: { orders: workload.address } });
 lab.gcp.network.attach(GCP_MACHINE, IAP_WORKLOAD_PORT, workload.address);
 const endings: (() => Promise<void>)[] = [];
-if (process.argv[2] === 'ssh') {
-  const hostKey = ephemeralKey('host').privateKey.reveal();
-  const sshd = await startOpenssh({ after: (end) => endings.push(end) }, { hostKey, admits: () => true });
-  lab.gcp.network.attach(GCP_MACHINE, SSH_PORT, sshd);
-  lab.network.attach(BASTION_ID, SSH_PORT, sshd);
-}
+if (process.argv[2] === 'ssh') opensshLab({ after: (end) => endings.push(end) }, lab, { letsAllIn: true });
 const key = lab.profiles.default!;
 process.on('message', (message: { faults?: unknown; relayFaults?: unknown; status?: true }) => {
   if (message.relayFaults !== undefined) lab.gcp.faults.set(relayPatchSchema.parse(message.relayFaults));

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
 import { userInfo } from 'node:os';
@@ -45,6 +45,8 @@ export interface OpensshServer extends LoopbackAddress {
   readonly log: readonly string[];
   /** Resolves with the line of the log, past or future. */
   logged(pattern: RegExp): Promise<string>;
+  /** Ends every connection, as a machine that crashes. */
+  cut(): void;
   /** The server stops listening; who is logged in stays. */
   stop(): Promise<void>;
 }
@@ -102,6 +104,9 @@ export async function startOpenssh(
     port,
     log,
     logged,
+    cut: () => {
+      for (const pid of descendants(child.pid!)) process.kill(pid, 'SIGKILL');
+    },
     stop: async () => {
       child.kill('SIGTERM');
       await ended;
@@ -120,6 +125,7 @@ export interface OpensshLab {
  * key, and open to whom EC2 Instance Connect, OS Login or the metadata let in, as long as they do. Everybody is {@link opensshUser}.
  *
  * @param onlyOf names of machines; default: all
+ * @param letsAllIn whoever has a key, for measurements
  */
 export function opensshLab(
   test: Test,
@@ -127,7 +133,12 @@ export function opensshLab(
   {
     config,
     onlyOf,
-  }: { readonly config?: Readonly<Record<string, string | number>>; readonly onlyOf?: readonly string[] } = {},
+    letsAllIn = false,
+  }: {
+    readonly config?: Readonly<Record<string, string | number>>;
+    readonly onlyOf?: readonly string[];
+    readonly letsAllIn?: boolean;
+  } = {},
 ): OpensshLab {
   const servers = new Map<string, { readonly machine: SshMachine; readonly started: Promise<OpensshServer> }>();
   lab.change((inventory) => ({
@@ -140,7 +151,7 @@ export function opensshLab(
     let server = servers.get(machine.id);
     if (server === undefined) {
       const { privateKey } = lab.sshd.hostKey(machine.id);
-      const admits = (userName: string, blob: Buffer) => machine.admits(userName, blob);
+      const admits = (userName: string, blob: Buffer) => letsAllIn || machine.admits(userName, blob);
       server = {
         machine,
         started: startOpenssh(test, { hostKey: privateKey, admits, ...(config !== undefined && { config }) }),
@@ -199,6 +210,17 @@ function follow(child: ChildProcess): Pick<OpensshServer, 'log' | 'logged'> {
       check();
     });
   return { log, logged };
+}
+
+/** Processes that a process started, and theirs. */
+export function descendants(pid: number): readonly number[] {
+  let children: readonly number[];
+  try {
+    children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number);
+  } catch {
+    return [];
+  }
+  return children.flatMap((child) => [...descendants(child), child]);
 }
 
 function endGroup({ pid }: ChildProcess): void {
