@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { Lab, LabOptions } from '../../src/lab/lab.ts';
+import { systemWorld, type World } from '../../src/runtime/world.ts';
 import { testLab } from './aws-lab.ts';
 import { type CliOptions, type CliResult, type CliRun, runCli, startCli } from './run-cli.ts';
 import { temporaryDirectory } from './temporary-directory.ts';
@@ -22,9 +23,10 @@ export interface CliLab {
 export async function cliLab(
   test: { after(call: () => Promise<void>): void },
   options: LabOptions = {},
+  world: World = systemWorld(),
 ): Promise<CliLab> {
   const home = await temporaryDirectory(test);
-  const lab = await testLab(test, options);
+  const lab = await testLab(test, options, world);
   const merged = ({ env, ...rest }: Partial<CliOptions> = {}): CliOptions => ({
     home,
     env: { ...lab.env(), ...env },

@@ -14,6 +14,8 @@ export interface CliOptions {
   /** Over the few variables that a run has; nothing of this process's own environment is passed on. */
   readonly env?: Readonly<Record<string, string>>;
   readonly nodeArguments?: readonly string[];
+  /** A file descriptor to read from, or a pipe; default: no input at all. */
+  readonly stdin?: number | 'pipe';
   /** A file descriptor to write to, instead of keeping what is said. */
   readonly stdout?: number;
 }
@@ -42,7 +44,7 @@ export function startCli(commandLine: readonly string[], options: CliOptions): C
   const child = spawn(process.execPath, [...(options.nodeArguments ?? []), RUN_JS, ...commandLine], {
     cwd: options.cwd ?? options.home,
     env: { PATH: process.env.PATH, HOME: options.home, TZ: 'UTC', AWS_EC2_METADATA_DISABLED: 'true', ...options.env },
-    stdio: ['ignore', options.stdout ?? 'pipe', 'pipe'],
+    stdio: [options.stdin ?? 'ignore', options.stdout ?? 'pipe', 'pipe'],
   });
   const said = { stdout: '', stderr: '' };
   const listeners = new Set<() => void>();
