@@ -132,6 +132,8 @@ export interface OpenedTunnel extends AsyncDisposable {
    */
   readonly lost: Promise<CloudtunError>;
   client(record: ClientRecord): void;
+  /** The cloud, or the machine itself, refused the login that a front end made through it; the journal keeps it. */
+  denied(error: CloudtunError): void;
   /** Writes the `end` record, once; call it after the last stream is closed and before disposing. */
   ended(record: EndRecord): void;
 }

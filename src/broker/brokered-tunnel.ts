@@ -42,6 +42,7 @@ export class BrokeredTunnel implements OpenedTunnel {
   readonly dialer: Dialer;
   readonly lost: Promise<CloudtunError>;
   readonly client: OpenedTunnel['client'];
+  readonly denied: OpenedTunnel['denied'];
   readonly ended: OpenedTunnel['ended'];
   readonly #context: BrokerContext;
   readonly #request: TunnelRequest;
@@ -73,6 +74,7 @@ export class BrokeredTunnel implements OpenedTunnel {
     this.#startedAt = context.world.clock.now();
     this.#trail = newTrail(context, request, identity);
     this.client = (record) => this.#trail.client(record);
+    this.denied = (error) => this.#trail.denied(error, routes[0]);
     this.ended = (record) => this.#trail.ended(record);
     for (const route of routes) {
       if (route.hops === undefined) this.#known.set(formatEndpoint(route.to).toLowerCase(), route);

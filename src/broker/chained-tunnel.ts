@@ -19,6 +19,7 @@ export class ChainedTunnel implements OpenedTunnel {
   readonly dialer: Dialer;
   readonly lost: Promise<CloudtunError>;
   readonly client: OpenedTunnel['client'];
+  readonly denied: OpenedTunnel['denied'];
   readonly ended: OpenedTunnel['ended'];
   readonly #context: BrokerContext;
   readonly #base: OpenedTunnel;
@@ -47,6 +48,7 @@ export class ChainedTunnel implements OpenedTunnel {
     this.#startedAt = context.world.clock.now();
     this.#trail = newTrail(context, request, base.identity);
     this.client = (record) => this.#trail.client(record);
+    this.denied = (error) => this.#trail.denied(error, this.routes[0]);
     this.ended = (record) => this.#trail.ended(record);
     this.lost = new Promise((resolve) => {
       this.#tellLost = resolve;

@@ -9,6 +9,7 @@ export function tunnelWith(opened: OpenedTunnel, parts: Partial<OpenedTunnel>): 
     dialer: opened.dialer,
     lost: opened.lost,
     client: (record) => opened.client(record),
+    denied: (error) => opened.denied(error),
     ended: (record) => opened.ended(record),
     [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose](),
     ...parts,

@@ -1,6 +1,8 @@
 import type { OpenedTunnel } from '../broker/broker-types.ts';
 import { openTunnel } from '../broker/open-tunnel.ts';
 import type { App } from '../compose.ts';
+import { ERROR_CATALOGUE } from '../domain/error-catalogue.ts';
+import { CloudtunError } from '../domain/errors.ts';
 import type { TunnelEventListener } from '../domain/tunnel-event.ts';
 import { Lifetime } from '../runtime/lifetime.ts';
 import type { LoginListener, LoginWish } from '../ssh/open-login.ts';
@@ -70,5 +72,13 @@ export async function openLoginPlace(
   const context = app.contextFor(provider);
   const opened = await openTunnel(context, planned.request, { onEvent: on.tunnel, target }, signal);
   const place = { provider, target: opened.target, dialer: opened.dialer };
-  return { opened, logIn: (calledOff) => openLogin(app.world, place, wish, on.login, calledOff) };
+  const logIn = async (calledOff: AbortSignal) => {
+    try {
+      return await openLogin(app.world, place, wish, on.login, calledOff);
+    } catch (error) {
+      if (error instanceof CloudtunError && ERROR_CATALOGUE[error.code].kind === 'denied') opened.denied(error);
+      throw error;
+    }
+  };
+  return { opened, logIn };
 }

@@ -17,6 +17,7 @@ export interface SshWishes {
   readonly tty: 'never' | 'if-keyboard' | 'always' | 'for-shell';
   readonly port: number | undefined;
   readonly user: string | undefined;
+  readonly hasOwnKey: boolean;
   readonly connectTimeout: Millis | undefined;
   readonly variables: Readonly<Record<string, string>>;
   readonly escapeWith: number | 'none' | undefined;
@@ -60,6 +61,7 @@ export function sshWishes(world: World, flags: SshFlags): SshWishes {
     tty: ttyOf(flags, options),
     port: flags.port ?? options.port,
     user: flags.login ?? options.user,
+    hasOwnKey: flags.agent || lists(flags.identity, options.identityFiles).length > 0,
     connectTimeout: options.connectTimeout,
     variables: variablesOf(world, options),
     escapeWith: options.escapeWith,

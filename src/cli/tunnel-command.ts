@@ -1,3 +1,4 @@
+import type { TunnelExplanation } from '../broker/broker-types.ts';
 import { explainTunnel } from '../broker/open-tunnel.ts';
 import { endOrphans } from '../broker/orphans.ts';
 import { type App, composeApp } from '../compose.ts';
@@ -5,6 +6,7 @@ import { formatEndpoint } from '../domain/endpoint.ts';
 import { asCloudtunError, CloudtunError } from '../domain/errors.ts';
 import type { ProviderId } from '../domain/target.ts';
 import type { ForwardReport, RunningForward } from '../forward/forward-types.ts';
+import type { Provider } from '../providers/provider.ts';
 import { loopbackAddresses } from '../runtime/loopback.ts';
 import { BaseCommand } from './base-command.ts';
 import { chooseTarget } from './choose-target.ts';
@@ -107,7 +109,8 @@ export abstract class TunnelCommand extends BaseCommand {
     const planned = { request: plan.request, candidates: app.candidates };
     const { provider, target } = await settled(app, planned, () => {}, this.signal);
     const rules = listenRules(plan, () => provider);
-    const explanations = await explainTunnel({ provider }, plan.request, this.signal, target);
+    const explained = await explainTunnel({ provider }, plan.request, this.signal, target);
+    const explanations = await Promise.all(explained.map((each) => this.#withLogin(each, provider, plan)));
     const local = rules.map(({ bind, port }) => addresses(bind).map((host) => localName(host, port)));
     if (!this.jsonEnabled()) {
       for (const [index, explanation] of explanations.entries()) {
@@ -116,6 +119,15 @@ export abstract class TunnelCommand extends BaseCommand {
       this.terminal.note('nothing was opened');
     }
     return explanations.map((explanation, index) => explanationJson(explanation, local[index]!));
+  }
+
+  /** What letting a key in asks of the cloud, besides the way there. */
+  async #withLogin(explanation: TunnelExplanation, { logins }: Provider, plan: TunnelPlan): Promise<TunnelExplanation> {
+    const { route, access } = explanation;
+    const { target } = route;
+    if (!plan.pushedKey || !logins || target.kind !== 'machine') return explanation;
+    const more = await logins.access(target, plan.pushedKey.user, this.signal);
+    return { route, access: { ...access, actions: [...access.actions, ...more] } };
   }
 
   protected override toErrorJson(thrown: unknown): object {

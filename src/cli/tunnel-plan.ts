@@ -46,6 +46,8 @@ export interface TunnelPlan {
   readonly cloud: ProviderId | undefined;
   readonly rules: readonly PlannedRule[];
   readonly settings: TunnelSettings;
+  /** Whoever follows the plan logs in, with a key that the cloud lets in for this user: a guessed one when absent. */
+  readonly pushedKey?: { readonly user: string | undefined };
   /** The login that the catalogue gives for this target. */
   readonly user: string | undefined;
 }
@@ -112,13 +114,19 @@ export function planSocks(target: string, flags: PlanFlags, catalogue: Catalogue
 /**
  * The plan of `ssh TARGET`: no local port, one endpoint of the machine.
  *
- * @param login the port of its sshd (the catalogue's, or the usual one, when absent), and what the journal says of the use
+ * @param login the port of its sshd (the catalogue's, or the usual one, when absent), what the journal says of the use, as whom where a
+ *   person said it, and whether with a key of their own
  */
 export function planSsh(
   target: string,
   flags: PlanFlags,
   catalogue: Catalogue,
-  login: { readonly port: number | undefined; readonly use: string },
+  login: {
+    readonly port: number | undefined;
+    readonly use: string;
+    readonly user?: string | undefined;
+    readonly hasOwnKey?: boolean;
+  },
 ): TunnelPlan {
   const entry = catalogue.targets.get(target);
   if (entry?.kind === 'database') throw notA('machine', entry, throughIt('ssh', entry));
@@ -129,6 +137,7 @@ export function planSsh(
     cloud,
     rules: [{ bind: [], port: 0, to }],
     settings: tunnelSettings(flags, catalogue, entry),
+    ...(!login.hasOwnKey && { pushedKey: { user: login.user ?? entry?.user } }),
     user: entry?.user,
   };
 }

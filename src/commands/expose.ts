@@ -90,14 +90,20 @@ export default class Expose extends TunnelCommand {
     const allow = listOf(flags.allow);
     this.#allow = allow && allowedSources(allow);
     const { remote, local } = this.#rule;
+    const said = flags.login ?? destination.user;
     const plan = planSsh(
       destination.target,
       { ...flags, ttl: flags.ttl ?? DEFAULT_TTL, port: undefined, bind: undefined, via: hopsOf(flags.via) },
       await loadCatalogue(this.world),
-      { port: flags.port, use: `expose ${remote.port} -> ${formatEndpoint(local)}` },
+      {
+        port: flags.port,
+        use: `expose ${remote.port} -> ${formatEndpoint(local)}`,
+        user: said,
+        hasOwnKey: flags.agent || flags.identity !== undefined,
+      },
     );
     if (plan.settings.ttl === undefined) throw withoutEnd();
-    const user = flags.login ?? destination.user ?? plan.user;
+    const user = said ?? plan.user;
     this.#wish = loginWish(this.world, flags, { user, port: plan.rules[0]!.to!.port });
     return await this.hold(destination.target, plan, flags);
   }

@@ -143,13 +143,14 @@ export default class Ssh extends TunnelCommand {
     this.#wishes = wishes;
     if (wishes.hasNoSession) this.#checkNoSession();
     this.#isTerminal = this.#wantsTerminal();
+    const said = wishes.user ?? destination.user;
     const plan = planSsh(
       destination.target,
       { ...flags, port: undefined, bind: undefined, via: hopsOf(flags.via) },
       await loadCatalogue(this.world),
-      { port: wishes.port, use: this.#use() },
+      { port: wishes.port, use: this.#use(), user: said, hasOwnKey: wishes.hasOwnKey },
     );
-    const user = wishes.user ?? destination.user ?? plan.user;
+    const user = said ?? plan.user;
     this.#wish = wishes.login({ user, port: plan.rules[0]!.to!.port });
     return await this.hold(destination.target, plan, flags);
   }

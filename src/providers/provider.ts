@@ -99,7 +99,15 @@ export interface SessionOptions {
 export interface AccessExplanation {
   /** The Session document, where the cloud has such a thing. */
   readonly document?: string;
-  readonly actions: readonly { readonly action: string; readonly resource: string }[];
+  readonly actions: readonly NeededAction[];
+}
+
+/** One permission that something needs. */
+export interface NeededAction {
+  readonly action: string;
+  readonly resource: string;
+  /** What a policy may narrow it by, or when it is needed: `ec2:osuser is ec2-user`. */
+  readonly note?: string;
 }
 
 export interface Gatekeeper {
@@ -140,6 +148,8 @@ export interface Logins {
    * @throws CT_DENIED naming the action; CT_TARGET_STOPPED …
    */
   admitKey(machine: MachineTarget, user: string, publicKey: string, signal: AbortSignal): Promise<SshLogin>;
+  /** What letting a key in asks of the cloud. @param user undefined: a guessed one */
+  access(machine: MachineTarget, user: string | undefined, signal: AbortSignal): Promise<readonly NeededAction[]>;
   /** Takes the key back where the cloud keeps it until it expires; resolves also when it is gone. */
   withdrawKey?(machine: MachineTarget, publicKey: string, signal: AbortSignal): Promise<void>;
   /** What host keys are remembered by, where a new machine may take the id of an old one; the id when absent. */

@@ -1,8 +1,9 @@
 import type { Dialer } from '../domain/dialer.ts';
 import { CloudtunError } from '../domain/errors.ts';
 import type { Millis } from '../domain/millis.ts';
-import { type FarHostTarget, type Target, targetLabel } from '../domain/target.ts';
-import type { Provider, SshLogin } from '../providers/provider.ts';
+import { type FarHostTarget, type MachineTarget, type Target, targetLabel } from '../domain/target.ts';
+import type { Logins, Provider, SshLogin } from '../providers/provider.ts';
+import { withDeadline } from '../runtime/deadline.ts';
 import { hostUser } from '../runtime/host-user.ts';
 import type { World } from '../runtime/world.ts';
 import { ephemeralKey } from './ephemeral-key.ts';
@@ -36,6 +37,9 @@ export interface LoginListener {
 
 /** A key takes a moment to arrive; two tries more cost a person four seconds at most. */
 const RETRY_AFTER: readonly Millis[] = [1_000, 3_000];
+
+/** Nobody should wait long at the end of a login for what ends by itself (guessed: two calls of a slow API). */
+const WITHDRAWAL_LIMIT: Millis = 5_000;
 
 /**
  * A login to a machine through a dialer that reaches it: guesses the user, asks the cloud for host keys, lets a new key in, connects.
@@ -86,7 +90,30 @@ export async function openLogin(
   listener.onAdmitted(login);
   const credentials = [{ kind: 'key', label: `a new key by ${login.by}`, privateKey: key.privateKey } as const];
   const plan = { user: login.user, credentials, retryAfter: login.retryAfter ?? RETRY_AFTER };
-  return connectSsh(world, dialer, server, plan, options, signal);
+  const withdraw = () => withdrawn(world, logins, target, key.publicKey);
+  try {
+    const connection = await connectSsh(world, dialer, server, plan, options, signal);
+    // Nobody waits for it but the end of the login: the key has done what it was for.
+    connection.awaitAtEnd(withdraw());
+    return connection;
+  } catch (error) {
+    await withdraw();
+    throw error;
+  }
+}
+
+/** Takes the key back. Never an error of the login: the key ends by itself, some minutes later. */
+async function withdrawn(world: World, logins: Logins, machine: MachineTarget, publicKey: string): Promise<void> {
+  try {
+    await withDeadline(
+      world.clock,
+      WITHDRAWAL_LIMIT,
+      async (signal) => await logins.withdrawKey?.(machine, publicKey, signal),
+    );
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    world.log.info(`the key of this login could not be taken back, and ends by itself: ${why}`);
+  }
 }
 
 function connectOptions({ forwardAgent, keepAlive }: LoginWish, listener: LoginListener): SshConnectOptions {

@@ -27,6 +27,7 @@ export class SshConnection implements AsyncDisposable {
   readonly #world: World;
   readonly #stream: TunnelStream;
   readonly #streams = new Set<Duplex>();
+  readonly #atEnd: Promise<void>[] = [];
   #isClosing = false;
   #failure: CloudtunError | undefined;
 
@@ -61,7 +62,17 @@ export class SshConnection implements AsyncDisposable {
     stream.once('close', () => this.#streams.delete(stream));
   }
 
+  /** What goes on beside the login and must be over when it is disposed: never rejects, and takes bounded time. */
+  awaitAtEnd(work: Promise<void>): void {
+    this.#atEnd.push(work);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#logOut();
+    await Promise.all(this.#atEnd);
+  }
+
+  async #logOut(): Promise<void> {
     if (this.#failure || this.#isClosing) {
       await this.closed;
       return;

@@ -14,6 +14,7 @@ export class FakeOpenedTunnel implements OpenedTunnel {
   /** `to` of each dial, with its stream. */
   readonly dials: { readonly to: string; readonly stream: FakeStream }[] = [];
   readonly clients: ClientRecord[] = [];
+  readonly denials: CloudtunError[] = [];
   readonly ends: EndRecord[] = [];
   /** Replaced by tests: what a dial gives, or throws. */
   newStream: (to: RemoteEndpoint, signal: AbortSignal) => FakeStream | Promise<FakeStream> = () => new FakeStream();
@@ -46,6 +47,10 @@ export class FakeOpenedTunnel implements OpenedTunnel {
 
   client(record: ClientRecord): void {
     this.clients.push(record);
+  }
+
+  denied(error: CloudtunError): void {
+    this.denials.push(error);
   }
 
   ended(record: EndRecord): void {

@@ -13,7 +13,7 @@ export interface ExplanationJson {
   readonly reasons: readonly string[];
   readonly rejected: readonly { readonly id: string; readonly name?: string; readonly reason: string }[];
   readonly document?: string;
-  readonly actions: readonly { readonly action: string; readonly resource: string }[];
+  readonly actions: readonly { readonly action: string; readonly resource: string; readonly note?: string }[];
 }
 
 /** @param local the addresses that would be bound, such as `127.0.0.1:13306`; none for what binds nothing */
@@ -57,7 +57,10 @@ export function explanationLines(
     ...labelled('document', access.document === undefined ? [] : [access.document]),
     ...labelled(
       'needs',
-      access.actions.map(({ action, resource }) => `${action.padEnd(widest)}  ${resource}`),
+      access.actions.map(({ action, resource, note }) => {
+        const remark = note === undefined ? '' : ` (${note})`;
+        return `${action.padEnd(widest)}  ${resource}${remark}`;
+      }),
     ),
   ];
   return lines.map(printable);

@@ -2,9 +2,10 @@ import { CloudtunError } from '../../domain/errors.ts';
 import type { Millis } from '../../domain/millis.ts';
 import { type MachineTarget, targetLabel } from '../../domain/target.ts';
 import type { World } from '../../runtime/world.ts';
-import type { Logins, SshLogin } from '../provider.ts';
+import type { Logins, NeededAction, SshLogin } from '../provider.ts';
 import type { AwsApi } from './aws-api.ts';
 import { awsErrorName } from './aws-errors.ts';
+import { partitionOf } from './gatekeeper.ts';
 import { nodesById } from './managed-nodes.ts';
 
 /** Documented: "the SSH public key is pushed to the instance … for 60 seconds". */
@@ -71,6 +72,23 @@ export class AwsLogins implements Logins {
       throw asLoginError(error, label, machine.id);
     }
     return { user, by: 'EC2 Instance Connect', expiresAt: this.#world.clock.wall() + ADMITTED_FOR };
+  }
+
+  /** The key ends by itself a minute later, so nothing takes it back. */
+  async access(
+    machine: MachineTarget,
+    user: string | undefined,
+    signal: AbortSignal,
+  ): Promise<readonly NeededAction[]> {
+    const { region } = this.#api;
+    const name = user ?? (await this.guessUser(machine, signal)).user;
+    return [
+      {
+        action: 'ec2-instance-connect:SendSSHPublicKey',
+        resource: `arn:${partitionOf(region)}:ec2:${region}:*:instance/${machine.id}`,
+        note: `condition ec2:osuser = ${name}`,
+      },
+    ];
   }
 
   /** EC2 publishes none: the console output has them only where cloud-init printed them, minutes late. */

@@ -1,12 +1,13 @@
+import { createHash } from 'node:crypto';
 import { CloudtunError } from '../../domain/errors.ts';
 import type { Millis } from '../../domain/millis.ts';
 import { type MachineTarget, targetLabel } from '../../domain/target.ts';
 import { hostUser } from '../../runtime/host-user.ts';
 import type { World } from '../../runtime/world.ts';
-import type { Logins, PublishedHostKeys, SshLogin } from '../provider.ts';
+import type { Logins, NeededAction, PublishedHostKeys, SshLogin } from '../provider.ts';
 import { type GcpApi, path } from './gcp-api.ts';
 import { isDenial, refusalBehind } from './gcp-errors.ts';
-import { expiringEntry, withEntry } from './ssh-metadata.ts';
+import { expiringEntry, withEntry, withoutKey } from './ssh-metadata.ts';
 
 interface Metadata {
   readonly fingerprint?: string;
@@ -74,7 +75,9 @@ export class GcpLogins implements Logins {
   async admitKey(machine: MachineTarget, user: string, publicKey: string, signal: AbortSignal): Promise<SshLogin> {
     const expiresAt = this.#world.clock.wall() + ADMITTED_FOR;
     if (!(await this.#hasOsLogin(machine, signal))) {
-      await this.#addToMetadata(machine, expiringEntry(user, publicKey, expiresAt), signal);
+      const entry = expiringEntry(user, publicKey, expiresAt);
+      const add = (value: string | undefined) => withEntry(value, entry, this.#world.clock.wall());
+      await this.#changeMetadata(machine, `let a key in on ${targetLabel(machine)}`, add, signal);
       return { user, by: 'instance metadata', expiresAt, retryAfter: METADATA_RETRIES };
     }
     const { project } = partsOf(machine);
@@ -91,6 +94,53 @@ export class GcpLogins implements Logins {
       signal,
     );
     return { user: accountIn(loginProfile, user) ?? user, by: 'OS Login', expiresAt };
+  }
+
+  async withdrawKey(machine: MachineTarget, publicKey: string, signal: AbortSignal): Promise<void> {
+    if (!(await this.#hasOsLogin(machine, signal))) {
+      const remove = (value: string | undefined) => withoutKey(value, publicKey);
+      await this.#changeMetadata(machine, `take a key back from ${targetLabel(machine)}`, remove, signal);
+      return;
+    }
+    const email = await this.#email(signal);
+    // Of the line as it was imported, comment included: by the hash of the key alone nothing is deleted, and the answer is 200.
+    const fingerprint = createHash('sha256').update(publicKey).digest('hex');
+    try {
+      await this.#api.call(
+        { service: 'oslogin', path: path`/v1/users/${email}/sshPublicKeys/${fingerprint}`, method: 'DELETE' },
+        osLoginCall(email, `delete a key of ${email}`),
+        signal,
+      );
+    } catch (error) {
+      if (refusalBehind(error)?.status !== 404) throw error;
+    }
+  }
+
+  async access(
+    machine: MachineTarget,
+    _user: string | undefined,
+    signal: AbortSignal,
+  ): Promise<readonly NeededAction[]> {
+    const { project } = partsOf(machine);
+    const instance = `instance ${machine.id}`;
+    const reading = [
+      { action: 'compute.instances.get', resource: instance },
+      { action: 'compute.projects.get', resource: `project ${project}`, note: 'whether OS Login is on' },
+      { action: 'compute.instances.getGuestAttributes', resource: instance, note: 'its host keys, where it may' },
+    ];
+    const actAs = {
+      action: 'iam.serviceAccounts.actAs',
+      resource: `service account of ${machine.id}`,
+      note: 'where it runs as one',
+    };
+    if (!(await this.#hasOsLogin(machine, signal))) {
+      return [...reading, { action: 'compute.instances.setMetadata', resource: instance }, actAs];
+    }
+    return [
+      ...reading,
+      { action: 'compute.instances.osLogin', resource: instance, note: 'or osAdminLogin, for sudo' },
+      actAs,
+    ];
   }
 
   async hostName(machine: MachineTarget, signal: AbortSignal): Promise<string> {
@@ -177,12 +227,19 @@ export class GcpLogins implements Logins {
   }
 
   /** The fingerprint keeps two writers from undoing each other: whoever is late reads again. */
-  async #addToMetadata(machine: MachineTarget, entry: string, signal: AbortSignal): Promise<void> {
+  async #changeMetadata(
+    machine: MachineTarget,
+    doing: string,
+    change: (value: string | undefined) => string,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { project, zone, name } = partsOf(machine);
     for (let attempt = 1; ; attempt += 1) {
       const { metadata } = await this.#readInstance(machine, signal);
       const others = (metadata?.items ?? []).filter(({ key }) => key !== 'ssh-keys');
-      const value = withEntry(itemOf(metadata, 'ssh-keys'), entry, this.#world.clock.wall());
+      const before = itemOf(metadata, 'ssh-keys');
+      const value = change(before);
+      if (value === (before ?? '')) return;
       const fingerprint = metadata?.fingerprint;
       try {
         await this.#api.call(
@@ -190,12 +247,15 @@ export class GcpLogins implements Logins {
             service: 'compute',
             path: path`/v1/projects/${project}/zones/${zone}/instances/${name}/setMetadata`,
             method: 'POST',
-            body: { ...(fingerprint !== undefined && { fingerprint }), items: [...others, { key: 'ssh-keys', value }] },
+            body: {
+              ...(fingerprint !== undefined && { fingerprint }),
+              items: value === '' ? others : [...others, { key: 'ssh-keys', value }],
+            },
           },
           {
             permission: 'compute.instances.setMetadata',
             resource: `instance ${machine.id}`,
-            doing: `let a key in on ${targetLabel(machine)}`,
+            doing,
             role: 'roles/compute.instanceAdmin.v1',
           },
           signal,

@@ -27,6 +27,15 @@ export function withEntry(value: string | undefined, entry: string, now: Millis)
   return entries.join('\n');
 }
 
+/** The value without the entries of a key, whoever they are for; every other line as it is. */
+export function withoutKey(value: string | undefined, publicKey: string): string {
+  const [type, data] = publicKey.split(' ');
+  return (value ?? '')
+    .split('\n')
+    .filter((line) => !line.includes(`:${type} ${data} `))
+    .join('\n');
+}
+
 /** An end that cannot be read counts as none. */
 function isOver(line: string, now: Millis): boolean {
   const [, json] = /\sgoogle-ssh\s+(\{.*\})\s*$/.exec(line) ?? [];
