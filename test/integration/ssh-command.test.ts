@@ -36,19 +36,74 @@ suite('cloudtun ssh, on the lab', () => {
     });
   }
 
-  test('a host key that was another one before stops the login', async (t) => {
+  test('a host key that was another one before stops the login, until it is forgotten', async (t) => {
     const cli = await cliLab(t);
     const [{ target }] = CLOUDS;
     assert.equal((await cli.run(['ssh', target, 'true'])).code, 0);
     const file = join(cli.home, '.local/state/cloudtun/known_hosts');
     assert.equal(statSync(file).mode & 0o777, 0o600);
     const other = 'AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl';
-    writeFileSync(file, `aws:i-0a1b2c3d4e5f60003 ssh-ed25519 ${other}\n`);
+    const neighbour = `aws:i-0abc ssh-ed25519 ${other}`;
+    writeFileSync(file, `${neighbour}\naws:i-0a1b2c3d4e5f60003 ssh-ed25519 ${other}\n`);
     const stopped = await cli.run(['ssh', target, 'true']);
     assert.equal(stopped.code, 8);
     assert.match(stopped.stderr, /CT_HOST_KEY_CHANGED/);
+    assert.match(stopped.stderr, /cloudtun ssh --forget-host-key i-0a1b2c3d4e5f60003/);
     assert.equal(stopped.stderr.match(/SHA256:/g)?.length, 2);
+    const forgotten = await cli.run(['ssh', '--forget-host-key', target, 'echo in']);
+    assert.deepEqual([forgotten.code, forgotten.stdout], [0, 'in\n'], forgotten.stderr);
+    assert.match(forgotten.stderr, /seen for the first time, trusted from now on/);
+    assert.equal((await cli.run(['ssh', target, 'true'])).code, 0);
+    const lines = readFileSync(file, 'utf8').trim().split('\n');
+    assert.equal(lines[0], neighbour);
+    assert.equal(lines.length, 2);
+    assert.ok(!lines[1]?.includes(other));
+    assert.equal(statSync(file).mode & 0o777, 0o600);
     assert.deepEqual(cli.openSessions(), []);
+  });
+
+  test('afterwards the key is gone from the API; that it cannot be taken back is no error', async (t) => {
+    const cli = await cliLab(t);
+    const { osLogin, apiFaults } = cli.lab.gcp;
+    assert.equal((await cli.run(['ssh', 'gcp:web-1', 'true'])).code, 0);
+    assert.deepEqual(osLogin.keys('alice@example.com'), []);
+    assert.equal((await cli.run(['ssh', 'gcp:bastion-g', 'true'])).code, 0);
+    const bastion = cli.lab.gcp.inventory.instances.find(({ name }) => name === 'bastion-g');
+    assert.doesNotMatch(bastion?.metadata['ssh-keys'] ?? '', /google-ssh/);
+    apiFaults.set([{ action: 'oslogin.users.sshPublicKeys.delete', kind: 'deny' }]);
+    const kept = await cli.run(['ssh', 'gcp:web-1', '-v', 'exit 3']);
+    assert.equal(kept.code, 3, kept.stderr);
+    assert.match(kept.stderr, /could not be taken back, and ends by itself/);
+    assert.equal(osLogin.keys('alice@example.com').length, 1);
+  });
+
+  test('a denied key push is an error with the action, and a record of a denial', async (t) => {
+    const cli = await cliLab(t);
+    cli.lab.apiFaults.set([{ action: 'ec2-instance-connect:SendSSHPublicKey', kind: 'deny' }]);
+    const denied = await cli.run(['ssh', CLOUDS[0].target, 'true']);
+    assert.equal(denied.code, 4);
+    assert.match(denied.stderr, /CT_DENIED.+\n(.+\n)*.*ec2-instance-connect:SendSSHPublicKey/);
+    const records = readFileSync(cli.journalPath, 'utf8')
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    const [record] = records.filter(({ event }) => event === 'denial');
+    assert.deepEqual(
+      [record?.code, record?.use, record?.node],
+      ['CT_DENIED', 'ssh command of 4 characters', 'i-0a1b2c3d4e5f60003'],
+    );
+    assert.ok(!records.some(({ event }) => event === 'open'));
+  });
+
+  test('--explain names what a login asks of each cloud', async (t) => {
+    const cli = await cliLab(t);
+    const of = async (...words: readonly string[]) => (await cli.run(['ssh', '--explain', ...words])).stdout;
+    const aws = await of(CLOUDS[0].target, '-l', 'deploy');
+    assert.match(aws, /ec2-instance-connect:SendSSHPublicKey +arn:aws:ec2:.+ \(condition ec2:osuser = deploy\)/);
+    assert.match(await of('gcp:web-1'), /compute\.instances\.osLogin +instance .+ \(or osAdminLogin, for sudo\)/);
+    assert.match(await of('gcp:bastion-g'), /compute\.instances\.setMetadata/);
+    assert.doesNotMatch(await of('gcp:web-1', '-o', 'IdentityFile=/dev/null'), /osLogin/);
+    assert.equal(cli.calls('ec2-instance-connect:SendSSHPublicKey'), 0);
   });
 
   test('--explain opens nothing and says nothing of a local port; what answers there may be no SSH server', async (t) => {

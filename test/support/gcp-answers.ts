@@ -163,7 +163,7 @@ export async function fakeGcp(options: FakeGcpOptions): Promise<FakeGcp> {
   if (!nock.isActive()) nock.activate();
   nock.disableNetConnect();
   for (const [host, below] of Object.entries(HOSTS)) {
-    for (const method of ['GET', 'POST'] as const) {
+    for (const method of ['GET', 'POST', 'DELETE'] as const) {
       const answer = async (request: Request) => {
         const url = new URL(request.url);
         const call: Asked = {
@@ -178,7 +178,7 @@ export async function fakeGcp(options: FakeGcpOptions): Promise<FakeGcp> {
         return [given.status, given.body, given.headers ?? {}] as const;
       };
       const scope = nock(`https://${host}`).persist();
-      const interceptor = method === 'GET' ? scope.get(/.*/) : scope.post(/.*/);
+      const interceptor = scope.intercept(/.*/, method);
       interceptor.reply(answer as never);
     }
   }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import type { MachineTarget } from '../../../../src/domain/target.ts';
 import { expiringEntry, withEntry } from '../../../../src/providers/gcp/ssh-metadata.ts';
@@ -135,4 +136,40 @@ test('entries: expired neighbours go, what cannot be read stays, the oldest go w
       .map((line) => line.split(':')[0]),
     ['u1', 'u2', 'joe'],
   );
+});
+
+test('a key is taken back: of OS Login by the hash of the whole line, of metadata its line alone, whoever writes meanwhile', async (t) => {
+  await using gcp = await cloud(t);
+  const fingerprint = createHash('sha256').update(KEY).digest('hex');
+  const remove = `DELETE oslogin/v1/users/${ALICE}/sshPublicKeys/${fingerprint}`;
+  gcp.on(`GET ${INSTANCE}`, withMetadata({ 'enable-oslogin': 'true' })).on(remove, json({}));
+  await logins(gcp).withdrawKey?.(MACHINE, KEY, signal);
+  assert.ok(gcp.asked.some(({ call }) => call === remove));
+  // Gone already.
+  gcp.on(remove, refusal(404, 'notFound'));
+  await logins(gcp).withdrawKey?.(MACHINE, KEY, signal);
+
+  await using other = await cloud(t);
+  const ann = 'ann:ssh-rsa B ann@x';
+  const own = expiringEntry('alice', KEY, Date.UTC(2099, 0, 1));
+  other
+    .on(
+      `GET ${INSTANCE}`,
+      inTurn(
+        withMetadata({ 'enable-oslogin': 'false', 'ssh-keys': `${ann}\n${own}` }),
+        withMetadata({ 'enable-oslogin': 'false', 'ssh-keys': `${ann}\n${own}` }),
+        withMetadata({ 'enable-oslogin': 'false', 'ssh-keys': `${own}\n${ann}` }, 'f2'),
+        withMetadata({ 'enable-oslogin': 'false', 'ssh-keys': ann }, 'f3'),
+      ),
+    )
+    .on(`POST ${INSTANCE}/setMetadata`, inTurn(refusal(412, 'conditionNotMet'), json({ status: 'DONE' })));
+  await logins(other).withdrawKey?.(MACHINE, KEY, signal);
+  await logins(other).withdrawKey?.(MACHINE, KEY, signal);
+  const writes = other.asked.filter(({ call }) => call.endsWith('setMetadata')).map(({ body }) => JSON.parse(body));
+  // What is not there any more is not written.
+  assert.deepEqual(
+    writes.map(({ fingerprint: read }) => read),
+    ['f1', 'f2'],
+  );
+  assert.deepEqual(writes[1].items[1], { key: 'ssh-keys', value: ann });
 });
