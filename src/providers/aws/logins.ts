@@ -6,6 +6,7 @@ import type { Logins, NeededAction, SshLogin } from '../provider.ts';
 import type { AwsApi } from './aws-api.ts';
 import { awsErrorName } from './aws-errors.ts';
 import { partitionOf } from './gatekeeper.ts';
+import { imageName } from './image-name.ts';
 import { nodesById } from './managed-nodes.ts';
 
 /** Documented: "the SSH public key is pushed to the instance … for 60 seconds". */
@@ -20,6 +21,18 @@ const USERS: readonly (readonly [platform: RegExp, user: string])[] = [
   [/^rocky/i, 'rocky'],
   [/^(amazon linux|red hat|suse|sles|alma|oracle)/i, USUAL_USER],
 ];
+
+/** The same by the names of images, for machines without an agent. Those of Marketplace have their maker's name in them. */
+const IMAGE_USERS: typeof USERS = [
+  [/bitnami/i, 'bitnami'],
+  [/ubuntu/i, 'ubuntu'],
+  [/debian/i, 'admin'],
+  [/fedora/i, 'fedora'],
+  [/rocky/i, 'rocky'],
+  [/centos[ -_]?(stream|[678])/i, 'centos'],
+];
+
+const userOf = (users: typeof USERS, name: string) => users.find(([pattern]) => pattern.test(name))?.[1] ?? USUAL_USER;
 
 /** What EC2 Instance Connect says of a machine that it cannot reach, by code. */
 const NOT_READY = ['EC2InstanceStateInvalidException', 'EC2InstanceUnavailableException'];
@@ -39,9 +52,10 @@ export class AwsLogins implements Logins {
     signal: AbortSignal,
   ): Promise<{ readonly user: string; readonly reason: string }> {
     const platform = await this.#platform(machine, signal);
-    if (platform === undefined) return { user: USUAL_USER, reason: 'its system is not known' };
-    const known = USERS.find(([pattern]) => pattern.test(platform));
-    return { user: known?.[1] ?? USUAL_USER, reason: `it runs ${platform}` };
+    if (platform !== undefined) return { user: userOf(USERS, platform), reason: `it runs ${platform}` };
+    const image = await imageName(this.#api, machine.id, signal);
+    if (image === undefined) return { user: USUAL_USER, reason: 'its system is not known' };
+    return { user: userOf(IMAGE_USERS, image), reason: `its image is ${image}` };
   }
 
   async admitKey(machine: MachineTarget, user: string, publicKey: string, signal: AbortSignal): Promise<SshLogin> {

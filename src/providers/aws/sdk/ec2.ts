@@ -10,6 +10,7 @@ export type {
   Subnet,
 } from '@aws-sdk/client-ec2';
 export {
+  DescribeImagesCommand,
   DescribeInstancesCommand,
   DescribeNetworkAclsCommand,
   DescribeSecurityGroupsCommand,

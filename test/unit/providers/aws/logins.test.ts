@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { MachineTarget } from '../../../../src/domain/target.ts';
-import { type FakeAws, fakeAws, json, refusal } from '../../../support/aws-answers.ts';
+import { ec2, type FakeAws, fakeAws, json, refusal } from '../../../support/aws-answers.ts';
 
 const MACHINE: MachineTarget = {
   kind: 'machine',
@@ -66,7 +66,30 @@ test('the user is guessed from the platform, and said why', async () => {
   assert.equal((await guess('Debian GNU/Linux')).user, 'admin');
   assert.equal((await guess('Rocky Linux')).user, 'rocky');
   assert.equal((await guess('Amazon Linux')).user, 'ec2-user');
+  aws.on('DescribeInstances', ec2('DescribeInstances', { reservationSet: { item: [] } }));
   assert.deepEqual(await guess(), { user: 'ec2-user', reason: 'its system is not known' });
   aws.on('DescribeInstanceInformation', refusal('AccessDeniedException'));
+  aws.on('DescribeInstances', refusal('UnauthorizedOperation', 403));
   assert.equal((await logins(aws).guessUser(MACHINE, never())).user, 'ec2-user');
+});
+
+test('without an agent, from the name of its image', async () => {
+  await using aws = await fakeAws();
+  aws.on('DescribeInstanceInformation', json({ InstanceInformationList: [] }));
+  const instance = { instanceId: 'i-0abc', imageId: 'ami-1' };
+  aws.on(
+    'DescribeInstances',
+    ec2('DescribeInstances', { reservationSet: { item: [{ instancesSet: { item: [instance] } }] } }),
+  );
+  const guess = async (name: string) => {
+    aws.on('DescribeImages', ec2('DescribeImages', { imagesSet: { item: [{ imageId: 'ami-1', name }] } }));
+    return logins(aws).guessUser(MACHINE, never());
+  };
+  const ubuntu = 'ubuntu/images/hvm-ssd-gp3/ubuntu-noble-24.04-arm64-server-20250821';
+  assert.deepEqual(await guess(ubuntu), { user: 'ubuntu', reason: `its image is ${ubuntu}` });
+  assert.equal((await guess('debian-12-amd64-20250814-2204')).user, 'admin');
+  assert.equal((await guess('bitnami-wordpress-6.8-r1-debian-12')).user, 'bitnami');
+  assert.equal((await guess('al2023-ami-2023.8.20250915.0-kernel-6.1-arm64')).user, 'ec2-user');
+  aws.on('DescribeImages', refusal('InvalidAMIID.NotFound'));
+  assert.equal((await logins(aws).guessUser(MACHINE, never())).reason, 'its system is not known');
 });
