@@ -65,18 +65,24 @@ export async function openShell(
   terminal.setRaw(true);
   try {
     terminal.input.pipe(keys);
-    return await carry(connection, channel, { input: keys, output: terminal.output, errors: terminal.errors }, signal);
+    const streams = { input: keys, output: terminal.output, errors: terminal.errors };
+    const report = await carry(connection, channel, streams, signal);
+    // OpenSSH tells how the far side ended even then: hung up, of course.
+    if (isClosed) throw closedByEscape(connection.server.label);
+    return report;
   } catch (error) {
     if (!isClosed || connection.failure) throw error;
-    throw new CloudtunError('CT_INTERRUPTED', `the connection to ${connection.server.label} was closed with ~.`, {
-      cause: error,
-    });
+    throw closedByEscape(connection.server.label, error);
   } finally {
     terminal.input.unpipe(keys);
     terminal.input.pause();
     forget();
     terminal.setRaw(false);
   }
+}
+
+function closedByEscape(label: string, cause?: unknown): CloudtunError {
+  return new CloudtunError('CT_INTERRUPTED', `the connection to ${label} was closed with ~.`, { cause });
 }
 
 /** What was typed, without what was meant for us. */

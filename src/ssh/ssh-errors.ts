@@ -41,7 +41,7 @@ export function handshakeFailed(server: SshServer, progress: SshProgress, cause?
   const { opening } = progress;
   const where = `${server.label} (${formatEndpoint(server.to)})`;
   if (cause instanceof CloudtunError) return cause;
-  if (opening === undefined) {
+  if (opening === undefined || isTurnedAway(opening)) {
     return new CloudtunError('CT_PROTO_SSH', `${where} closed the connection before it said anything`, {
       hint: 'an sshd that is starting, full (MaxStartups) or refuses the address does this; look at its log on the machine',
       cause,
@@ -60,6 +60,11 @@ export function handshakeFailed(server: SshServer, progress: SshProgress, cause?
     hint: 'it was cut, or client and server have no algorithm in common; -v shows more',
     cause,
   });
+}
+
+/** OpenSSH says this instead of its version, and closes, while too many others are logging in. */
+function isTurnedAway(opening: Buffer): boolean {
+  return /^(Exceeded MaxStartups|Not allowed at this time)/.test(opening.toString('latin1'));
 }
 
 /** A connection that stood and broke. */

@@ -93,10 +93,16 @@ export class FolderWalk {
       const path = isNoLink
         ? this.#from.join(above.at(-1)!, this.#from.nameOf(from)!)
         : await this.#from.canonical(from);
-      if (above.includes(path)) throw fileError('CT_FILE_KIND', what, 'the link leads back to a folder above it');
+      if (above.some((folder) => isWithin(folder, path)))
+        throw fileError('CT_FILE_KIND', what, 'the link leads back to a folder above it');
       yield* this.#folder(from, to, facts, [...above, path]);
     }
   }
+}
+
+/** Whether a folder is another one, or somewhere in it. */
+function isWithin(folder: string, other: string): boolean {
+  return `${folder}/`.replaceAll('\\', '/').startsWith(`${other.replaceAll('\\', '/').replace(/\/$/, '')}/`);
 }
 
 /** @throws what is no failure of one file */
