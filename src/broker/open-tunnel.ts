@@ -3,7 +3,7 @@ import { asCloudtunError, CloudtunError } from '../domain/errors.ts';
 import type { Millis } from '../domain/millis.ts';
 import type { CloudTarget, MachineTarget, Route } from '../domain/target.ts';
 import type { TunnelEventListener } from '../domain/tunnel-event.ts';
-import type { Identity, Provider, TargetFinder } from '../providers/provider.ts';
+import type { Identity, NeededAction, Provider, TargetFinder } from '../providers/provider.ts';
 import { withDeadline } from '../runtime/deadline.ts';
 import type { World } from '../runtime/world.ts';
 import type { BrokerContext, OpenedTunnel, TunnelExplanation, TunnelRequest } from './broker-types.ts';
@@ -174,12 +174,31 @@ export async function explainTunnel(
   const chain = await findChain(finder, request, way, node, signal);
   const { target } = chainRoute(chain, node, { port: SSH_PORT });
   const endpoints = isAnywhere ? [{ port: SSH_PORT }] : requestedEndpoints(request, target);
+  const logins = await loginActions(context.provider, node, way, chain, signal);
   return Promise.all(
-    endpoints.map(async (to) => ({
-      route: way.isItself ? behindItself(node, to) : chainRoute(chain, node, to),
-      access: access(await firstLeg(finder, node, way, chain, to, signal)),
-    })),
+    endpoints.map(async (to) => {
+      const { actions, ...rest } = access(await firstLeg(finder, node, way, chain, to, signal));
+      const route = way.isItself ? behindItself(node, to) : chainRoute(chain, node, to);
+      return { route, access: { ...rest, actions: [...actions, ...logins] } };
+    }),
   );
+}
+
+/** What the logins on a way ask of the cloud. */
+async function loginActions(
+  { logins }: Provider,
+  node: MachineTarget,
+  { isItself, login }: LoginWay,
+  { hops }: Chain,
+  signal: AbortSignal,
+): Promise<readonly NeededAction[]> {
+  const own = isItself || login.isWanted ? [{ target: node, user: login.user }] : [];
+  const lists = await Promise.all(
+    [...own, ...hops].map(({ target, user }) =>
+      target.kind === 'machine' && logins !== undefined ? logins.access(target, user, signal) : [],
+    ),
+  );
+  return lists.flat();
 }
 
 /** What the cloud's own tunnel is asked for on a way that goes on by logins: the next machine, or the sshd of the first one. */

@@ -227,5 +227,15 @@ suite('hops', () => {
     const explained = await cli.run(['ssh', '-J', 'gcp:bastion-g', 'inner-g', '--explain']);
     assert.equal(explained.code, 0, explained.stderr);
     assert.match(explained.stdout, /bastion-g by the tunnel/);
+    const chain = await cli.run([
+      'forward',
+      'deploy@inner-1',
+      '--via',
+      'aws:bastion-a',
+      '0:vault.internal:80',
+      '--explain',
+    ]);
+    assert.match(chain.stdout, /SendSSHPublicKey .*instance\/i-0a1b2c3d4e5f6000a \(condition ec2:osuser = deploy\)/);
+    assert.deepEqual(cli.openSessions(), []);
   });
 });
