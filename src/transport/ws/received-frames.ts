@@ -14,8 +14,11 @@ import { readInto } from '../../runtime/socket-reading.ts';
 import { FrameHead, FrameTrack, mayBeMessage } from './frame-head.ts';
 
 const BLOCK_BYTES = 256 * 1024;
-/** Larger frames are put together by `ws`: a block holds the beginning of a frame, and a whole read behind it. */
-const LARGEST_FRAME = 128 * 1024;
+/**
+ * Larger frames are put together by `ws`. What is there of a frame is copied with every read until the rest has come, and messages of the
+ * protocols here have at most 16 KiB and a header.
+ */
+const LARGEST_FRAME = 32 * 1024;
 /** Blocks that wait to be used again. More than one is in use only where a websocket is read from inside another one. */
 const MAX_FREE_BLOCKS = 2;
 /** A read of this length has more behind it: a whole TLS record, or all that Node asks of a plain socket at once. */
