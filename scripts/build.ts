@@ -1,5 +1,6 @@
 /**
- * Builds dist/ from src/: `tsc` for everything, then the SDK re-export modules of src/providers/<cloud>/sdk/ again as bundles.
+ * Builds dist/ from src/: `tsc` for everything, then the SDK re-export modules of src/providers/<cloud>/sdk/ again as bundles, and the
+ * entry of `proxy` as one.
  *
  * Why those: imported whole, the AWS clients cost 90 MiB of resident memory and 300 ms, nearly all of it operations that are never
  * called. Bundled and tree-shaken the same modules cost 11 MiB (docs/adr/0008). The unbundled sources run as they are in tests.
@@ -10,8 +11,9 @@
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, globSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { builtinModules } from 'node:module';
 import { join } from 'node:path';
-import { type OutputChunk, rolldown } from 'rolldown';
+import { type OutputChunk, type Plugin, rolldown } from 'rolldown';
 import { bundledPackages, noticesOf } from './notices.ts';
 
 const root = join(import.meta.dirname, '..');
@@ -19,6 +21,8 @@ const dist = join(root, 'dist');
 /** Says which inputs dist/ was made from. Not published (`files` in package.json). */
 const STAMP = '.build-stamp';
 const SDK_FOLDERS = 'providers/*/sdk';
+/** The entry that bin/run.js starts for `proxy`. */
+const FAST_ENTRY = 'src/fast/main.ts';
 
 function fingerprint(): string {
   const inputs = [
@@ -59,6 +63,7 @@ async function bundleSdk(folder: string, outDir: string): Promise<void> {
     platform: 'node',
     // The clients' ES modules shake; their CommonJS files, which Node itself would take, do not (ec2: 1.6 MB instead of 67 kB).
     resolve: { mainFields: ['module', 'main'] },
+    plugins: [builtinsAsTheyAre],
   });
   const { output } = await bundle.write({
     dir: join(outDir, folder),
@@ -71,6 +76,62 @@ async function bundleSdk(folder: string, outDir: string): Promise<void> {
   const chunks = output.filter((file): file is OutputChunk => file.type === 'chunk');
   const packages = bundledPackages(chunks.flatMap((chunk) => chunk.moduleIds));
   writeFileSync(join(outDir, folder, 'THIRD-PARTY-NOTICES.txt'), noticesOf(packages));
+}
+
+/**
+ * An `import` of node:http makes Node evaluate every export of it, one of which loads its whole fetch: 25 ms. To ask for the module
+ * itself does not. The other modules have smaller surprises of the kind.
+ */
+const builtinsAsTheyAre: Plugin = {
+  name: 'builtins-as-they-are',
+  renderChunk(code) {
+    const asked = (name: string) => `process.getBuiltinModule(${JSON.stringify(name)})`;
+    return code
+      .replaceAll(STATIC_BUILTIN, (_all, whole?: string, named?: string, space?: string, name = '') =>
+        [
+          whole === undefined ? [] : `const ${whole} = ${asked(name)};`,
+          space === undefined ? [] : `const ${space} = ${asked(name)};`,
+          named === undefined ? [] : `const {${named.replaceAll(/\bas\b/g, ':')}} = ${asked(name)};`,
+        ]
+          .flat()
+          .join(' '),
+      )
+      .replaceAll(DYNAMIC_BUILTIN, (_all, name: string) => `Promise.resolve(${asked(name)})`);
+  },
+};
+const BUILTIN = builtinModules.filter((name) => !/^_|\W/.test(name)).join('|');
+const STATIC_BUILTIN = new RegExp(
+  `^import\\s+(?:([\\w$]+)\\s*,?\\s*)?(?:\\{([^}]*)\\}|\\*\\s+as\\s+([\\w$]+))?\\s*from\\s+["'](?:node:)?((?:${BUILTIN})(?:/promises)?)["'];?`,
+  'gm',
+);
+const DYNAMIC_BUILTIN = /\bimport\(["'](?:node:)?(https?)["']\)/g;
+
+/**
+ * `proxy` again, as few files: to find and load two hundred modules takes half of the time until its first byte. What it loads later is
+ * in files of its own, and packages that only hops and catalogues need stay where they are.
+ */
+async function bundleFast(outDir: string): Promise<void> {
+  const folder = join(outDir, 'fast');
+  const bundle = await rolldown({
+    cwd: root,
+    input: { main: FAST_ENTRY },
+    platform: 'node',
+    resolve: { mainFields: ['module', 'main'] },
+    external: ['ssh2', 'yaml', 'zod'],
+    plugins: [builtinsAsTheyAre],
+    // Modules that are loaded later by one and at once by another are in both, which is what is wanted.
+    checks: { ineffectiveDynamicImport: false },
+  });
+  const { output } = await bundle.write({
+    dir: folder,
+    format: 'esm',
+    chunkFileNames: 'parts/[name]-[hash].js',
+    minify: false,
+  });
+  await bundle.close();
+  const chunks = output.filter((file): file is OutputChunk => file.type === 'chunk');
+  const packages = bundledPackages(chunks.flatMap((chunk) => chunk.moduleIds));
+  writeFileSync(join(folder, 'THIRD-PARTY-NOTICES.txt'), noticesOf(packages));
 }
 
 /** Puts the new tree in place of the old one; another build that ends at the same moment makes this one try again. */
@@ -98,6 +159,7 @@ async function build(): Promise<void> {
   try {
     compile(next);
     for (const folder of globSync(SDK_FOLDERS, { cwd: join(root, 'src') })) await bundleSdk(folder, next);
+    await bundleFast(next);
     writeFileSync(join(next, STAMP), print);
     swapIn(next);
   } finally {

@@ -23,7 +23,7 @@ export interface TrailSubject {
 
 /**
  * The records of one tunnel in the journal, tied together by an id: `open` (before the first session to each endpoint), `session`,
- * `renewal`, `client`, `denial`, `end`. Without `open` there is no tunnel; when a later one cannot be written, that is one warning.
+ * `renewal`, `client`, `denial`, `end`; `identity` where who asks was learned later. Without `open` there is no tunnel; when a later one cannot be written, that is one warning.
  */
 export class AuditTrail {
   readonly #world: World;
@@ -32,6 +32,7 @@ export class AuditTrail {
   readonly #id: string;
   /** Node by endpoint, of the `open` records written. */
   readonly #opened = new Map<string, string>();
+  #identity: Identity | undefined;
   #hasWarned = false;
   #hasEnded = false;
 
@@ -39,6 +40,7 @@ export class AuditTrail {
     this.#world = world;
     this.#journal = journal;
     this.#subject = subject;
+    this.#identity = subject.identity;
     this.#id = world.random.uuid();
   }
 
@@ -57,6 +59,12 @@ export class AuditTrail {
     const [oldest] = this.#opened.keys();
     if (this.#opened.size >= OPENED_LIMIT && oldest !== undefined) this.#opened.delete(oldest);
     this.#opened.set(to, route.node.id);
+  }
+
+  /** Who asks, learned after the first `open` record was written. */
+  identify(identity: Identity | undefined): void {
+    this.#identity = identity;
+    if (identity !== undefined && this.#opened.size > 0) this.#note('identity', this.#who());
   }
 
   /** A step in the life of a session. */
@@ -111,7 +119,7 @@ export class AuditTrail {
   }
 
   #who(): Record<string, string | number> {
-    const { identity } = this.#subject;
+    const identity = this.#identity;
     const { user, host } = hostUser();
     return {
       ...(identity && { person: identity.id, name: identity.name, account: identity.account, by: identity.source }),

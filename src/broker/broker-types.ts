@@ -32,6 +32,11 @@ export interface MachineRequest extends SessionOptions {
   readonly via?: readonly HopName[];
   /** How the target is logged in to, where hosts behind it are asked for and the cloud's tunnel service does not reach them. */
   readonly login?: { readonly user?: string; readonly port?: number };
+  /**
+   * A client waits for the first byte: a machine is taken as named where its spelling allows that, and who asks is asked, and recorded,
+   * once the first session stands.
+   */
+  readonly isQuick?: true;
   /** What for, where that is more than bytes; kept in the journal. Never what is said in it: `ssh login`. */
   readonly use?: string;
 }

@@ -6,6 +6,7 @@ import type { Millis } from '../domain/millis.ts';
 import { type CloudTarget, type MachineTarget, type Route, targetLabel } from '../domain/target.ts';
 import type { TunnelEvent, TunnelEventListener } from '../domain/tunnel-event.ts';
 import type { Identity } from '../providers/provider.ts';
+import type { Timer } from '../runtime/clock.ts';
 import type { Tunnel } from '../transport/tunnel.ts';
 import { AuditTrail } from './audit-trail.ts';
 import type { BrokerContext, OpenedTunnel, TunnelRequest } from './broker-types.ts';
@@ -18,12 +19,16 @@ import { sessionPlace } from './session-ledger.ts';
 /** Routes that are remembered; what is forgotten is asked for again. */
 const KNOWN_LIMIT = 256;
 const SSH_PORT = 22;
+/** The client's first bytes are on their way until then (guessed), and loading what asks would hold them up. */
+const ASK_WHO_AFTER: Millis = 500;
 
 /** What was found out before a tunnel is made of it. */
 export interface FoundTunnel {
   readonly target: CloudTarget;
   readonly identity: Identity | undefined;
   readonly routes: readonly Route[];
+  /** Who asks, where that was not asked yet. */
+  readonly askWho?: () => Promise<Identity | undefined>;
 }
 
 /** How the machine itself is logged in to, where other hosts are to be reached from it and the tunnel service does not. */
@@ -56,12 +61,16 @@ export class BrokeredTunnel implements OpenedTunnel {
   readonly #startedAt: Millis;
   /** Dials whatever it is asked for, and not the endpoints of its routes alone. */
   readonly #isRouted: boolean;
+  readonly #askWho: FoundTunnel['askWho'];
+  #learningWho: Promise<void> | undefined;
+  #askingSoon: Timer | undefined;
+  #hasSession = false;
   readonly #tellLost: (error: CloudtunError) => void;
 
   constructor(
     context: BrokerContext,
     request: TunnelRequest,
-    { target, identity, routes }: FoundTunnel,
+    { target, identity, routes, askWho }: FoundTunnel,
     onEvent: TunnelEventListener,
     ownHop?: OwnHop,
   ) {
@@ -71,6 +80,7 @@ export class BrokeredTunnel implements OpenedTunnel {
     this.routes = routes;
     this.#context = context;
     this.#request = request;
+    this.#askWho = askWho;
     this.#startedAt = context.world.clock.now();
     this.#trail = newTrail(context, request, identity);
     this.client = (record) => this.#trail.client(record);
@@ -104,7 +114,10 @@ export class BrokeredTunnel implements OpenedTunnel {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#askingSoon?.cancel();
+    if (this.#hasSession) this.#learnWho();
     await this.dialer[Symbol.asyncDispose]();
+    await this.#learningWho;
     const duration = this.#context.world.clock.now() - this.#startedAt;
     this.#trail.ended({ reason: 'ended', duration, connections: 0, bytesUp: 0, bytesDown: 0 });
   }
@@ -195,11 +208,26 @@ export class BrokeredTunnel implements OpenedTunnel {
         targetLabel(route.target),
         (id) => this.#sessions.add(id),
       );
-      return await connect(source, route.to, onEvent, signal);
+      const tunnel = await connect(source, route.to, onEvent, signal);
+      this.#hasSession = true;
+      this.#askingSoon ??= world.clock.after(ASK_WHO_AFTER, () => void this.#learnWho(), { background: true });
+      return tunnel;
     } catch (error) {
-      if (isDenial(error)) this.#trail.denied(error, route);
+      if (isDenial(error)) {
+        await this.#learnWho();
+        this.#trail.denied(error, route);
+      }
       throw error;
     }
+  }
+
+  /** Never rejects: without an answer the journal has the login of this machine, as everywhere. */
+  #learnWho(): Promise<void> | undefined {
+    this.#learningWho ??= this.#askWho?.().then(
+      (identity) => this.#trail.identify(identity),
+      () => {},
+    );
+    return this.#learningWho;
   }
 
   async #route(to: RemoteEndpoint, isFresh: boolean, signal: AbortSignal): Promise<Route> {

@@ -66,7 +66,7 @@ async function openDirectly(
   signal: AbortSignal,
 ): Promise<OpenedTunnel> {
   const { finder } = context.provider;
-  const found = await identified(context, request, onEvent, signal, async () => {
+  const look = async () => {
     const target =
       (request.via === undefined || request.kind === 'database' ? known : undefined) ??
       (await timed(context.world, 'find target', onEvent, () => findTarget(finder, request, signal)));
@@ -74,8 +74,14 @@ async function openDirectly(
       Promise.all(requestedEndpoints(request, target).map((to) => findRoute(finder, request, target, to, signal))),
     );
     return { target, routes };
-  });
-  return new BrokeredTunnel(context, request, found, onEvent);
+  };
+  if (request.kind === 'machine' && request.isQuick) {
+    // Not called off with the rest: who it was is wanted in the journal also of what ended early.
+    const askWho = () =>
+      timed(context.world, 'identity', onEvent, () => whoAsks(context, new AbortController().signal));
+    return new BrokeredTunnel(context, request, { ...(await look()), identity: undefined, askWho }, onEvent);
+  }
+  return new BrokeredTunnel(context, request, await identified(context, request, onEvent, signal, look), onEvent);
 }
 
 /** @param because why the tunnel service does not do, where that was tried */

@@ -18,13 +18,15 @@ export function findTarget(
   signal: AbortSignal,
   options: { readonly mustExist?: boolean } = {},
 ): Promise<CloudTarget> {
-  return request.kind === 'machine'
-    ? finder.findMachine(
-        request.text,
-        request.via === undefined ? options : { ...options, mustBeOnline: false },
-        signal,
-      )
-    : finder.findDatabase(request.text, request.reader === undefined ? {} : { reader: request.reader }, signal);
+  if (request.kind === 'database') {
+    return finder.findDatabase(request.text, request.reader === undefined ? {} : { reader: request.reader }, signal);
+  }
+  const wanted = {
+    ...options,
+    ...(request.via !== undefined && { mustBeOnline: false }),
+    ...(request.isQuick && { asNamed: true }),
+  };
+  return finder.findMachine(request.text, wanted, signal);
 }
 
 /**

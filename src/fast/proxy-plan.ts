@@ -13,9 +13,15 @@ export function planProxy(given: ProxyArguments, catalogue: Catalogue): TunnelPl
   const flags = { ...given, port: undefined };
   const use = given.login === undefined ? 'proxy' : 'proxy of ssh';
   const entry = catalogue.targets.get(target);
-  if (entry?.kind !== 'host') return planSsh(target, flags, catalogue, { port, use });
+  if (entry?.kind !== 'host') return quick(planSsh(target, flags, catalogue, { port, use }), given);
   const plan = planForward(target, [], flags, catalogue);
   if (plan.request.kind !== 'machine') return plan;
   const to = { host: entry.host, port };
   return { ...plan, request: { ...plan.request, to: [to], use }, rules: [{ bind: [], port: 0, to }] };
+}
+
+/** A key has to be let in by what the cloud knows of the machine, so it is not taken as named then. */
+function quick(plan: TunnelPlan, { login }: ProxyArguments): TunnelPlan {
+  const { request } = plan;
+  return request.kind !== 'machine' || login !== undefined ? plan : { ...plan, request: { ...request, isQuick: true } };
 }

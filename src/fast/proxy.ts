@@ -1,8 +1,10 @@
 import type { Readable, Writable } from 'node:stream';
+import { openTunnel } from '../broker/open-tunnel.ts';
 import { settled } from '../cli/open-planned.ts';
 import { questionOf } from '../cli/tunnel-plan.ts';
 import { composeApp } from '../compose.ts';
 import { loadCatalogue } from '../config/load.ts';
+import { CloudtunError } from '../domain/errors.ts';
 import type { World } from '../runtime/world.ts';
 import type { ProxyArguments } from './proxy-arguments.ts';
 import { planProxy } from './proxy-plan.ts';
@@ -27,7 +29,6 @@ export async function proxy(
 ): Promise<void> {
   const plan = planProxy(given, await loadCatalogue(world));
   await using app = await composeApp(world, questionOf(plan), {});
-  const { openTunnel } = await import('../broker/open-tunnel.ts');
   const onEvent = () => {};
   const { provider, target } = await settled(
     app,
@@ -38,7 +39,13 @@ export async function proxy(
   await using opened = await openTunnel(app.contextFor(provider), plan.request, { onEvent, target }, signal);
   const { to } = plan.rules[0]!;
   const start = world.clock.now();
-  const stream = await opened.dialer.dial(to!, signal);
+  const stream = await opened.dialer.dial(to!, signal).catch(async (error: unknown) => {
+    signal.throwIfAborted();
+    // It was taken as named: what the cloud knows of it says more than that no session could be had.
+    const isAway = error instanceof CloudtunError && error.code.startsWith('CT_TARGET_');
+    if (isAway) await provider.finder.findMachine(opened.target.id, {}, signal);
+    throw error;
+  });
   const counts: ByteCounts = { bytesUp: 0, bytesDown: 0 };
   try {
     await spliceStdio(world, input, output, stream, counts, signal);

@@ -63,6 +63,8 @@ export interface FindMachineOptions {
    * default a machine may be taken as named, and what is wrong with it shows when the tunnel is opened.
    */
   readonly mustExist?: boolean;
+  /** Nothing is asked where the spelling says it all: the target then has little more than its id. */
+  readonly asNamed?: boolean;
 }
 
 export interface FindDatabaseOptions {

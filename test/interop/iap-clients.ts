@@ -86,6 +86,22 @@ export function iapClients(
   };
 }
 
+/** gcloud with the stream on its standard streams. */
+export function gcloudOnStdio(options: Options, gcloud: string) {
+  const { programs, lab, directory } = options;
+  return {
+    name: 'gcloud',
+    exitCode: 0,
+    start({ instance, port }: IapDestination): Program {
+      const args = [
+        ...['compute', 'start-iap-tunnel', instance, `${port}`, '--listen-on-stdin', `--zone=${GCP_ZONE}`],
+        `--iap-tunnel-url-override=${lab.greeting.gcp.relayRoot}`,
+      ];
+      return programs.start(gcloud, args, { env: environment(options), cwd: directory });
+    },
+  };
+}
+
 export interface IapSession {
   readonly program: Program;
   readonly port: number;
@@ -99,7 +115,10 @@ export async function openIap(client: IapClient, to: IapDestination): Promise<Ia
 }
 
 /** Ctrl-C. @throws when it ends otherwise than it should, or leaves a process */
-export async function endIap(client: IapClient, { program }: { readonly program: Program }): Promise<void> {
+export async function endIap(
+  client: Pick<IapClient, 'name' | 'exitCode'>,
+  { program }: { readonly program: Program },
+): Promise<void> {
   const { code, signal } = await program.interrupt();
   if (code !== client.exitCode) {
     throw new Error(`${client.name} ended with ${signal ?? code} at Ctrl-C: ${program.said()}`);

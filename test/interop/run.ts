@@ -15,6 +15,7 @@ import type { Check, Context, Finding } from './check.ts';
 import { Cloudtun, Official } from './clients.ts';
 import { exchangesComparison } from './compare-exchanges.ts';
 import { iapComparison } from './compare-iap.ts';
+import { proxyComparison } from './compare-proxy.ts';
 import { startsComparison } from './compare-starts.ts';
 import { transfersComparison } from './compare-transfers.ts';
 import { mariadbCheck, psqlCheck } from './databases.ts';
@@ -41,6 +42,7 @@ const CHECKS: readonly Check[] = [
   gcloudCheck,
   relayCheck,
   iapComparison,
+  proxyComparison,
 ];
 
 const { values: options } = parseArgs({

@@ -32,6 +32,7 @@ export async function findMachine(
   signal: AbortSignal,
 ): Promise<MachineTarget> {
   const name = parseMachineName(text);
+  if (name.by === 'id' && options.asNamed === true && options.mustExist !== true) return unasked(name.id);
   const machine = name.by === 'id' ? await byId(api, name.id, signal) : await bySearch(api, text, name, signal);
   if (options.mustBeOnline !== false) requireOnline(machine);
   return machine.target;
@@ -43,8 +44,7 @@ async function byId(api: AwsApi, id: string, signal: AbortSignal): Promise<Machi
     node = (await nodesById(api, [id], signal)).get(id);
   } catch (error) {
     if (!isDenied(error)) throw error;
-    const target: MachineTarget = { kind: 'machine', provider: 'aws', id, state: 'other' };
-    return { target, tags: {}, ipv6: [], launchedAt: 0, node: undefined };
+    return { target: unasked(id), tags: {}, ipv6: [], launchedAt: 0, node: undefined };
   }
   if (node?.online) return machineOfNode(node);
   if (id.startsWith('mi-')) {
@@ -60,6 +60,10 @@ async function byId(api: AwsApi, id: string, signal: AbortSignal): Promise<Machi
     if (!isDenied(error)) throw error;
     return machineOfNode(node ?? { id, online: false });
   }
+}
+
+function unasked(id: string): MachineTarget {
+  return { kind: 'machine', provider: 'aws', id, state: 'other' };
 }
 
 async function bySearch(api: AwsApi, text: string, name: MachineName, signal: AbortSignal): Promise<Machine> {

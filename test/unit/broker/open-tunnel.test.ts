@@ -276,6 +276,24 @@ test('a cloud that does not say who asks is a warning after 5 s; expired credent
   await assert.rejects(open(), { code: 'CT_CREDENTIALS_EXPIRED' });
 });
 
+test('where the first byte is waited for, who asks is asked and recorded after the session stands', async (t) => {
+  const { open, provider, records } = await broker(t);
+  const quick = { kind: 'machine', text: BASTION.id, to: [{ port: 22 }], isQuick: true } as const;
+  const opened = await open(quick);
+  assert.ok(!provider.calls.includes('whoami'));
+  await opened.dialer.dial({ port: 22 }, never);
+  assert.equal(records()[0]!.person, undefined);
+  await opened[Symbol.asyncDispose]();
+  const identity = records().find(({ event }) => event === 'identity');
+  assert.deepEqual([identity?.person, identity?.tunnel], [ALICE.id, records()[0]!.tunnel]);
+  assert.equal(records().filter(({ event }) => event === 'identity').length, 1);
+  provider.failures.set('issue', failure('CT_DENIED'));
+  const denied = await open(quick);
+  await assert.rejects(denied.dialer.dial({ port: 22 }, never), { code: 'CT_DENIED' });
+  assert.equal(records().find(({ event }) => event === 'denial')?.person, ALICE.id);
+  await denied[Symbol.asyncDispose]();
+});
+
 test('a tunnel that was lost is opened again by the next dial, on the same route, and told', async (t) => {
   const { open, provider, transport, clock, events, records } = await broker(t);
   await using opened = await open();
