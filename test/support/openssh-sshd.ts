@@ -63,8 +63,6 @@ export async function startOpenssh(
   const keyDesk = await startKeyDesk(test, admits);
   const port = await freePort();
   const settings = {
-    // The first value of a setting counts.
-    ...config,
     Port: port,
     ListenAddress: '127.0.0.1',
     HostKey: keyFile,
@@ -79,14 +77,14 @@ export async function startOpenssh(
     // sshd wants a program of root's in folders of root's, so it is the shell that asks; nothing is written down anywhere.
     AuthorizedKeysCommand: `/bin/bash -c "exec 3<>/dev/tcp/127.0.0.1/${keyDesk}; echo '%u %t %k' >&3; cat <&3"`,
     AuthorizedKeysCommandUser: opensshUser,
-    Subsystem: `sftp ${SFTP_SERVER}`,
     PrintMotd: 'no',
     PrintLastLog: 'no',
     LogLevel: 'VERBOSE',
   };
-  const lines = Object.entries(settings)
-    .filter(([key], index, all) => all.findIndex(([name]) => name.toLowerCase() === key.toLowerCase()) === index)
-    .map(([key, value]) => `${key} ${value}`);
+  // sshd takes the first value of a setting, in any letter case.
+  const lines = [...Object.entries({ Subsystem: `sftp ${SFTP_SERVER}`, ...config }), ...Object.entries(settings)].map(
+    ([key, value]) => `${key} ${value}`,
+  );
   const configFile = join(directory, 'sshd_config');
   await writeFile(configFile, `${lines.join('\n')}\n`);
   // A group of its own, so that the processes of its logins can be ended with it.
