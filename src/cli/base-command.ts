@@ -1,5 +1,6 @@
 import { Command, type Interfaces } from '@oclif/core';
 import { asCloudtunError, CloudtunError, systemCode } from '../domain/errors.ts';
+import type { Millis } from '../domain/millis.ts';
 import type { Prompts } from '../providers/provider.ts';
 import { streamLog } from '../runtime/log.ts';
 import { systemWorld, type World } from '../runtime/world.ts';
@@ -9,6 +10,9 @@ import { Interrupted, Interruption } from './interruption.ts';
 import { errorDocument, reportError, verbosity, wantsJson } from './report-error.ts';
 import { Terminal } from './terminal.ts';
 import { asUsageError } from './usage-error.ts';
+
+/** After a defect: as long as a session may take to be ended. */
+const DEFECT_LIMIT: Millis = 5_000;
 
 /**
  * What every command of cloudtun has: a World, a terminal, one AbortSignal, and one way for an error to become text, JSON and an
@@ -130,6 +134,8 @@ export abstract class BaseCommand extends Command {
     process.exitCode = error.exitCode;
     reportError(error, this.terminal, this.world.log.level);
     this.interruption.end(error, 'cut');
+    // What the defect has broken may be waited for by the very thing that should end.
+    this.world.clock.after(DEFECT_LIMIT, () => process.exit(), { background: true });
   };
 }
 
