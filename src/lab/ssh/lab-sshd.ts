@@ -99,6 +99,11 @@ export class LabSshd implements AsyncDisposable {
     for (const socket of this.#sockets) socket.destroy();
   }
 
+  /** Every connection is cut, as by a network that broke. */
+  cut(): void {
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     const seats = [...this.#seats.values()];
     this.#seats.clear();

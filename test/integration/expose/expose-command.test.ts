@@ -89,6 +89,30 @@ suite('cloudtun expose, on the lab', () => {
     assert.deepEqual(cli.openSessions(), []);
   });
 
+  test('a port that somebody holds after a cut is waited for', async (t) => {
+    const [machine] = FAR_MACHINES;
+    const cli = await cliLab(t);
+    const port = await webServer(t);
+    const run = cli.start(['expose', '-v', machine!.target, '--remote', '8080', '--local', String(port)]);
+    await run.saw(/^ready/m);
+    cli.lab.sshd.cut();
+    await until(() => machine!.port(cli.lab, 8080) === undefined);
+    // As the sshd of the login that was cut would, until it hears of it.
+    const release = cli.lab.network.ports.bind('i-0a1b2c3d4e5f60003', 8080, {
+      address: { host: '127.0.0.1', port: 1 },
+      loopbackOnly: true,
+    });
+    assert.ok(release);
+    await run.saw(/port 8080 of web-1 is taken/);
+    release();
+    await run.saw(/listening again after/);
+    const socket = await callFarPort(cli.lab, machine!, 8080);
+    socket.write(REQUEST);
+    assert.match((await readAll(socket)).toString(), /laptop says/);
+    run.process.kill('SIGINT');
+    await run.ended;
+  });
+
   test('a source that is not allowed is refused and counted; a service that is down is one line and not the end', async (t) => {
     const [machine] = FAR_MACHINES;
     const cli = await cliLab(t);
