@@ -20,6 +20,8 @@ export interface SessionSeen {
 export interface TestSshdOptions {
   readonly commands?: Readonly<Record<string, Command>>;
   readonly shell?: Command;
+  /** Answers the requests of an SFTP session. */
+  readonly sftp?: (sftp: ssh2.SFTPWrapper) => void;
   /** Decides about a login beyond the accepted keys: `attempt` counts publickey attempts from 1. */
   readonly admits?: (attempt: number) => boolean;
   /** Where direct-tcpip goes: a local port, a refusal, or no answer at all. Without it: prohibited. */
@@ -132,6 +134,10 @@ export class TestSshd implements AsyncDisposable {
     session.on('exec', (accept, reject, { command }) => {
       const run = this.#options.commands?.[command];
       if (run) run(accept(), seen);
+      else reject();
+    });
+    session.on('sftp', (accept, reject) => {
+      if (this.#options.sftp) this.#options.sftp(accept());
       else reject();
     });
     session.on('shell', (accept, reject) => {

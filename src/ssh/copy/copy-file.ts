@@ -160,7 +160,8 @@ class FileCopy {
         return await to.create(part, mode);
       }
       const folder = to.folderOf(this.#job.to);
-      if (await to.find(folder)) throw error;
+      const isMissing = error instanceof CloudtunError && error.code === 'CT_FILE_MISSING';
+      if (!isMissing || (await to.find(folder))) throw error;
       throw fileError('CT_FILE_MISSING', `${this.#names.to} cannot be written`, `there is no folder ${folder}`, error);
     }
   }

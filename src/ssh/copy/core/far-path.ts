@@ -22,8 +22,8 @@ export function nameOfFar(path: string): string | undefined {
 
 export function folderOfFar(path: string): string {
   const cut = path.replace(/\/+$/, '').lastIndexOf('/');
-  if (cut === -1) return '.';
-  return cut === 0 ? '/' : path.slice(0, cut);
+  if (cut > 0) return path.slice(0, cut);
+  return path.startsWith('/') ? '/' : '.';
 }
 
 /** One word for a POSIX shell. */
