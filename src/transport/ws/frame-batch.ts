@@ -16,7 +16,6 @@ const LENGTH_64 = 127;
 const MAX_FRAME_HEADER = 14;
 
 const SEGMENT_BYTES = 128 * 1024;
-/** Segments that wait to be used again. */
 const MAX_FREE_SEGMENTS = 8;
 /** A frame must not be predictable, so each one has a fresh mask (RFC 6455 section 5.3). */
 const MASK_POOL_WORDS = 1024;
@@ -27,10 +26,12 @@ interface Segment {
   used: number;
 }
 
+/** Segments that wait to be used again, by whichever websocket is next: a hundred idle ones must not keep one each. */
+const FREE_SEGMENTS: Segment[] = [];
+
 export class FrameBatch {
   readonly #socket: Socket;
   readonly #random: Random;
-  readonly #free: Segment[] = [];
   #full: Segment[] = [];
   #current: Segment | undefined;
   #masks = new Int32Array(0);
@@ -91,16 +92,12 @@ export class FrameBatch {
     this.#full = [];
     this.#current = undefined;
     // Closed meanwhile: what is written behind a close frame only makes an error.
-    if (!this.#socket.writable) return;
+    if (!this.#socket.writable) return segments.forEach(recycle);
     const several = segments.length > 1;
     if (several) this.#socket.cork();
     for (const segment of segments) {
-      this.#socket.write(segment.bytes.subarray(0, segment.used), () => {
-        if (this.#free.length < MAX_FREE_SEGMENTS && segment.bytes.length === SEGMENT_BYTES) {
-          segment.used = 0;
-          this.#free.push(segment);
-        }
-      });
+      // The callback comes when the socket is done with the bytes, however that ended.
+      this.#socket.write(segment.bytes.subarray(0, segment.used), () => recycle(segment));
     }
     if (several) this.#socket.uncork();
   }
@@ -109,7 +106,8 @@ export class FrameBatch {
     if (this.#current && this.#current.bytes.length - this.#current.used >= byteCount) return this.#current;
     if (this.#current) this.#full.push(this.#current);
     this.#current =
-      (byteCount <= SEGMENT_BYTES ? this.#free.pop() : undefined) ?? newSegment(Math.max(SEGMENT_BYTES, byteCount + 3));
+      (byteCount <= SEGMENT_BYTES ? FREE_SEGMENTS.pop() : undefined) ??
+      newSegment(Math.max(SEGMENT_BYTES, byteCount + 3));
     return this.#current;
   }
 
@@ -186,6 +184,12 @@ export class FrameBatch {
     }
     return this.#sourceWords;
   }
+}
+
+function recycle(segment: Segment): void {
+  if (FREE_SEGMENTS.length >= MAX_FREE_SEGMENTS || segment.bytes.length !== SEGMENT_BYTES) return;
+  segment.used = 0;
+  FREE_SEGMENTS.push(segment);
 }
 
 function newSegment(byteCount: number): Segment {

@@ -176,6 +176,49 @@ test('segments are used again: a long run keeps few of them', async () => {
   assert.ok(buffers.size <= 3, `${buffers.size} segments for 14 MB`);
 });
 
+test('many websockets that write by turns share few segments, and keep none while they are idle', async () => {
+  const benches = Array.from({ length: 100 }, () => bench());
+  const buffers = new Set<ArrayBufferLike>();
+  for (const { wire, batch } of benches) {
+    const write = wire.write.bind(wire) as (chunk: Buffer, done: () => void) => boolean;
+    wire.write = ((chunk: Buffer, done: () => void) => {
+      buffers.add(chunk.buffer);
+      return write(chunk, done);
+    }) as typeof wire.write;
+    batch.append(noise, 0, 1_144);
+    batch.flush();
+    await settle(1);
+  }
+  assert.ok(buffers.size <= 3, `${buffers.size} segments for 100 websockets`);
+  for (const { wire } of benches) assert.equal(binaryMessages(wire.bytes).length, 1);
+});
+
+test('memory that one socket still holds is not written over for another one', async () => {
+  const benches = Array.from({ length: 8 }, () => bench());
+  for (const { wire } of benches) wire.held = [];
+  for (let round = 0; round < 40; round++) {
+    const { wire, batch } = benches[(round * 5) % benches.length]!;
+    const message = Buffer.alloc(30_000, round);
+    batch.append(message, 0, message.length);
+    batch.flush();
+    if (round % 3 === 0) wire.held!.shift()?.();
+    await settle(1);
+  }
+  for (const { wire } of benches) {
+    while (wire.held!.length > 0) {
+      wire.held!.shift()!();
+      await settle(1);
+    }
+  }
+  for (const [index, { wire }] of benches.entries()) {
+    const rounds = Array.from({ length: 40 }, (_, round) => round).filter((round) => (round * 5) % 8 === index);
+    assert.deepEqual(
+      binaryMessages(wire.bytes).map((message) => [...new Set(message)]),
+      rounds.map((round) => [round]),
+    );
+  }
+});
+
 test('every frame has a mask of its own', () => {
   const { wire, batch } = bench();
   const zeros = Buffer.alloc(4);
