@@ -53,5 +53,5 @@ export function foreignFlag(argv: readonly string[], flags: Interfaces.FlagInput
 }
 
 function notHere(letter: string, [what, hint]: readonly [string, string]): CloudtunError {
-  return new CloudtunError('CT_USAGE', `-${letter} of ssh, which ${what}, is not there`, { hint });
+  return new CloudtunError('CT_USAGE', `-${letter} of ssh (${what}) is not there`, { hint });
 }

@@ -23,6 +23,8 @@ export interface SshForwardsOptions {
   readonly limits: ForwardLimits;
   /** Whether one that cannot be had is the end (`ExitOnForwardFailure`); else it is said, and the others go on. */
   readonly needsAll: boolean;
+  /** Whether the end is told also where nothing is open. */
+  readonly tellsIdleDrain: boolean;
   readonly onForward: (event: ForwardEvent) => void;
   readonly onSocks: (event: SocksEvent) => void;
   readonly onExpose: (event: ExposeEvent) => void;
@@ -99,7 +101,8 @@ export class SshForwards implements AsyncDisposable {
     const once = <Event extends { readonly type: string }>(tell: (event: Event) => void) => {
       const isFirst = this.#services.length === 0;
       return (event: Event) => {
-        if (isFirst || event.type !== 'expiring') tell(event);
+        const isIdleDrain = event.type === 'draining' && Reflect.get(event, 'clients') === 0;
+        if (isIdleDrain ? isFirst && options.tellsIdleDrain : isFirst || event.type !== 'expiring') tell(event);
       };
     };
     const attempt = async (rule: string, open: () => Promise<Service>) => {

@@ -233,6 +233,7 @@ export default class Ssh extends TunnelCommand {
       rules,
       needsAll: needsAllForwards,
       limits: { ...plan.settings, idle: undefined, ...(!hasNoSession && { ttl: undefined }) },
+      tellsIdleDrain: hasNoSession,
       onForward: forwardScreen.onEvent,
       onSocks: socksScreen.onEvent,
       onExpose: exposeScreen.onEvent,
