@@ -6,7 +6,7 @@ import { LOGIN_FLAGS, loginWish } from '../cli/login-flags.ts';
 import { openLoginPlace } from '../cli/planned-login.ts';
 import type { EventJson } from '../cli/present/event-schema.ts';
 import { parseDestination } from '../cli/ssh-arguments.ts';
-import { loginListener } from '../cli/ssh-screen.ts';
+import { repeatedLoginListener } from '../cli/ssh-screen.ts';
 import { placesOf, type ServedPlan, TunnelCommand, type TunnelResult } from '../cli/tunnel-command.ts';
 import { planSsh } from '../cli/tunnel-plan.ts';
 import type { App } from '../compose.ts';
@@ -115,14 +115,14 @@ export default class Expose extends TunnelCommand {
     screen.opening();
     this.#warn();
     const { onEvent } = screen;
+    const login = repeatedLoginListener(this.terminal);
     await using exposure = openExposure(app, {
       rules: [this.#rule],
       ...(this.#allow && { allow: this.#allow }),
       reconnects: true,
       needsAll: true,
       open: async (onTunnel, signal): Promise<LoginSource> => {
-        const on = { login: loginListener(this.terminal), tunnel: onTunnel };
-        const { opened, logIn } = await openLoginPlace(app, planned, this.#wish, on, signal);
+        const { opened, logIn } = await openLoginPlace(app, planned, this.#wish, { login, tunnel: onTunnel }, signal);
         return {
           opened,
           logIn: async (calledOff) => {

@@ -109,11 +109,14 @@ async function openRemote(
     port = bindPort === 0 ? FIRST_EPHEMERAL + attempt : bindPort;
     const release = machine.bind(port, address, isLoopback);
     if (release === undefined) continue;
+    // As sshd does: a forward that is cancelled takes nobody new, and who is connected stays until the login is over.
     const end = () => {
       release();
       server.close();
-      for (const socket of sockets) socket.destroy();
     };
+    connection.once('close', () => {
+      for (const socket of sockets) socket.destroy();
+    });
     return { port, end };
   }
   server.close();

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { suite, test } from 'node:test';
 import { cliLab } from '../../support/cli-lab.ts';
 import { callFarPort, FAR_MACHINES } from '../../support/far-port.ts';
@@ -111,6 +112,70 @@ suite('cloudtun expose, on the lab', () => {
     assert.match((await readAll(socket)).toString(), /laptop says/);
     run.process.kill('SIGINT');
     await run.ended;
+  });
+
+  test('an sshd that dies: tried again until Ctrl-C, or until it is clear that no waiting helps', async (t) => {
+    const [machine] = FAR_MACHINES;
+    const cli = await cliLab(t);
+    const start = async () => {
+      cli.lab.sshFaults.set({});
+      const run = cli.start(['expose', '-v', machine!.target, '--remote', '8080', '--local', '1']);
+      await run.saw(/^ready/m);
+      return run;
+    };
+    const waiting = await start();
+    cli.lab.sshFaults.set({ answer: 'refuse' });
+    cli.lab.sshd.cut();
+    await waiting.saw(/logging in again, attempt 3/);
+    waiting.process.kill('SIGINT');
+    const interrupted = await waiting.ended;
+    assert.equal(interrupted.code, 130, interrupted.stderr);
+    // Who and how is said once, and the same trouble is.
+    assert.equal(interrupted.stderr.match(/another with -l/g)?.length, 1);
+
+    const denied = await start();
+    cli.lab.apiFaults.set([{ action: 'ec2-instance-connect:SendSSHPublicKey', kind: 'deny' }]);
+    cli.lab.sshd.cut();
+    const lost = await denied.ended;
+    assert.equal(lost.code, 4, lost.stderr);
+    assert.match(lost.stdout, /^closed after .+, tunnel lost$/m);
+    assert.match(lost.stderr, /error CT_DENIED/);
+    cli.lab.apiFaults.set([]);
+
+    const changed = await start();
+    cli.lab.sshd.replaceHostKey('aws/i-0a1b2c3d4e5f60003');
+    cli.lab.sshd.cut();
+    const stopped = await changed.ended;
+    assert.equal(stopped.code, 8, stopped.stderr);
+    assert.match(stopped.stderr, /CT_HOST_KEY_CHANGED/);
+    assert.deepEqual(cli.openSessions(), []);
+  });
+
+  test('Ctrl-C closes the far port and lets an open connection end; once more cuts it', async (t) => {
+    const [machine] = FAR_MACHINES;
+    const cli = await cliLab(t);
+    const server = createTcpServer((socket) => void socket.on('error', () => {}).pipe(socket)).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    t.after(() => server.close());
+    const { port } = server.address() as AddressInfo;
+    const run = cli.start(['expose', machine!.target, '--remote', '8080', '--local', String(port)]);
+    await run.saw(/^ready/m);
+    const socket = await callFarPort(cli.lab, machine!, 8080);
+    socket.on('error', () => {});
+    // Never quiet for two seconds: a drain alone does not end it.
+    const talk = setInterval(() => socket.write('still here\n'), 200);
+    t.after(() => clearInterval(talk));
+    await once(socket, 'data');
+    run.process.kill('SIGINT');
+    await run.saw(/draining 1 connection \(again to cut\)/);
+    await until(() => machine!.port(cli.lab, 8080) === undefined);
+    assert.match(String((await once(socket, 'data'))[0]), /still here/);
+    run.process.kill('SIGINT');
+    await new Promise((resolve) => socket.once('close', resolve));
+    const { code, stdout } = await run.ended;
+    assert.equal(code, 130);
+    assert.match(stdout, /^closed after .+, 1 connection, /m);
+    assert.deepEqual(cli.openSessions(), []);
   });
 
   test('a source that is not allowed is refused and counted; a service that is down is one line and not the end', async (t) => {
