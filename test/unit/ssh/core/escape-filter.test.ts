@@ -33,3 +33,13 @@ for (const [name, typed, passed, asked] of CASES) {
     }
   });
 }
+
+test('another character, and none at all', () => {
+  const of = (escapeWith: number | 'none', typed: string) => {
+    const { pass, asked } = new EscapeFilter(escapeWith).take(Buffer.from(typed));
+    return [Buffer.from(pass).toString(), asked.join(' ')];
+  };
+  assert.deepEqual(of(2, '~.\r\x02.'), ['~.\r', 'close']);
+  assert.deepEqual(of(2, '\x02\x02x'), ['\x02x', '']);
+  assert.deepEqual(of('none', '~.\r~.'), ['~.\r~.', '']);
+});
