@@ -8,7 +8,7 @@ import { ServiceLife } from '../forward/service-life.ts';
 import { type Cidr, covers, parseCidr } from '../runtime/cidr.ts';
 import { unlessAborted } from '../runtime/deadline.ts';
 import { type RemoteBind, type RemoteCaller, type RemotePort, RemotePorts } from '../ssh/remote-ports.ts';
-import { explainRefusal } from '../ssh/remote-refusal.ts';
+import { explainRefusal, portInUse } from '../ssh/remote-refusal.ts';
 import { Reconnecting, type ReconnectStep } from './core/reconnecting.ts';
 import type { ExposePlan, ExposeReport, LentLogin, LoginSource, RunningExposure } from './expose-types.ts';
 import { isLoopbackOnly, mayBeLoopbackOnly, OwnProbes } from './gateway-check.ts';
@@ -117,15 +117,19 @@ class Exposure implements RunningExposure {
     const ports = new RemotePorts(connection);
     const bound: (RemotePort | undefined)[] = [];
     let failure: CloudtunError | undefined;
+    const { world } = this.#context;
     for (const [rule, bind] of this.#binds.entries()) {
       try {
+        const inUse = await portInUse(world, connection, bind, signal);
+        if (inUse) throw inUse;
         const port = await ports.listen(bind, (caller) => this.#accept(rule, caller), signal);
         bound.push(port);
         this.#binds[rule] = port.bind;
       } catch (thrown) {
         signal.throwIfAborted();
-        const { world } = this.#context;
-        const error = await explainRefusal(world, connection, ports, bind, asCloudtunError(thrown), signal);
+        const refused = asCloudtunError(thrown);
+        const isExplained = refused.code !== 'CT_FORWARD_PROHIBITED';
+        const error = isExplained ? refused : await explainRefusal(world, connection, ports, bind, refused, signal);
         if (this.#plan.needsAll) throw error;
         failure ??= error;
         bound.push(undefined);

@@ -6,14 +6,30 @@ import { type RemoteBind, type RemotePorts, remoteName } from './remote-ports.ts
 import type { SshConnection } from './ssh-connection.ts';
 import { sshHop } from './ssh-hop.ts';
 
-/** Two questions of one round trip each (guessed: a slow tunnel). */
+/** For a question of one round trip (guessed: a slow tunnel). */
 const QUESTION_LIMIT: Millis = 5_000;
 /** Below this only root may listen. */
 const FIRST_FREE_PORT = 1_024;
 
 /**
- * Why an sshd does not listen on a port: the protocol says no more than "no", so it is asked two harmless things. Whether somebody
- * listens there already, and whether it would listen on any other port.
+ * Whether somebody listens already on a port that an sshd is to listen on. Asked before, since an sshd that gets one of its two
+ * loopbacks says yes: callers would meet the one or the other, by the name they use.
+ *
+ * @returns CT_REMOTE_PORT_BUSY, or undefined also where the sshd does not let us ask
+ */
+export async function portInUse(
+  world: World,
+  connection: SshConnection,
+  bind: RemoteBind,
+  signal: AbortSignal,
+): Promise<CloudtunError | undefined> {
+  if (bind.port === 0 || !(await answers(world, connection, bind, signal))) return undefined;
+  return portBusy(connection.server.label, bind, undefined);
+}
+
+/**
+ * Why an sshd does not listen on a port where nobody answers: the protocol says no more than "no", so it is asked whether it would
+ * listen on any other port.
  *
  * @param refused what `RemotePorts.listen` threw
  * @returns CT_REMOTE_PORT_BUSY or CT_FORWARD_PROHIBITED, with what to look at
@@ -35,12 +51,9 @@ export async function explainRefusal(
       cause: refused,
     });
   }
-  if (bind.port > 0) {
-    const isTaken = await answers(world, connection, bind, signal);
-    const isOthers = !isTaken && (await listensElsewhere(world, ports, bind, signal));
-    signal.throwIfAborted();
-    if (isTaken || isOthers) return portBusy(label, bind, refused);
-  }
+  const isTaken = bind.port > 0 && (await listensElsewhere(world, ports, bind, signal));
+  signal.throwIfAborted();
+  if (isTaken) return portBusy(label, bind, refused);
   return new CloudtunError('CT_FORWARD_PROHIBITED', `the sshd of ${label} listens on no port for ${user}`, {
     details: [['asked', remoteName(bind)]],
     hint: [
@@ -74,6 +87,7 @@ async function answers(
     (await withDeadline(world.clock, QUESTION_LIMIT, ask, signal)).destroy();
     return true;
   } catch {
+    signal.throwIfAborted();
     return false;
   }
 }
