@@ -47,6 +47,11 @@ export default class StdioProxy extends TunnelCommand {
       helpValue: 'FOLDER',
       dependsOn: ['login'],
     }),
+    catalogue: Flags.string({
+      env: 'CLOUDTUN_PROXY_CATALOGUE',
+      description: 'folder to look for cloudtun.yaml from (default: the working directory)',
+      helpValue: 'FOLDER',
+    }),
   };
 
   async run(): Promise<TunnelResult> {
@@ -55,9 +60,13 @@ export default class StdioProxy extends TunnelCommand {
       this.argv.filter((word) => word !== '--explain'),
       this.world.env,
     );
-    return await this.hold(given.target, planProxy(given, await loadCatalogue(this.world)), {
-      ...flags,
-      explain: true,
-    });
+    return await this.hold(
+      given.target,
+      planProxy(given, await loadCatalogue({ ...this.world, cwd: given.catalogue ?? this.world.cwd })),
+      {
+        ...flags,
+        explain: true,
+      },
+    );
   }
 }

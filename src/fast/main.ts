@@ -1,4 +1,5 @@
 import { Interrupted, Interruption } from '../cli/interruption.ts';
+import { printable } from '../cli/present/printable.ts';
 import { errorDocument, reportError, verbosity, wantsJson } from '../cli/report-error.ts';
 import { Terminal } from '../cli/terminal.ts';
 import { asCloudtunError, CloudtunError } from '../domain/errors.ts';
@@ -28,7 +29,12 @@ export async function main(): Promise<never> {
   process.on('uncaughtException', onDefect).on('unhandledRejection', onDefect);
   try {
     const given = proxyArguments(words, env);
-    await proxy(world, given, { input: stdin, output: stdout }, interruption.signal);
+    await proxy(
+      world,
+      given,
+      { input: stdin, output: stdout, note: (line) => terminal.note(printable(line)) },
+      interruption.signal,
+    );
   } catch (thrown) {
     const code = interruption.exitCode;
     const isConsequence = thrown instanceof CloudtunError && thrown.code === 'CT_INTERRUPTED';

@@ -22,6 +22,8 @@ export interface ProxyArguments {
   readonly login: string | undefined;
   /** Where `ssh` looks for that agent, and for host keys. */
   readonly sshFiles: string | undefined;
+  /** Where to look for cloudtun.yaml instead of the working directory. */
+  readonly catalogue: string | undefined;
 }
 
 const OPTIONS = {
@@ -36,6 +38,7 @@ const OPTIONS = {
   document: { type: 'string' },
   login: { type: 'string', short: 'l' },
   'ssh-files': { type: 'string' },
+  catalogue: { type: 'string' },
   json: { type: 'boolean' },
   quiet: { type: 'boolean', short: 'q' },
   verbose: { type: 'boolean', short: 'v', multiple: true },
@@ -68,7 +71,7 @@ export function proxyArguments(words: readonly string[], env: Environment): Prox
   const sshFiles = values['ssh-files'] ?? variable(env, 'proxy-ssh-files');
   if ((login === undefined) !== (sshFiles === undefined)) {
     throw new CloudtunError('CT_USAGE', '--login and --ssh-files go together', {
-      hint: HELP,
+      hint: 'both are written by: cloudtun ssh-config',
     });
   }
   return {
@@ -84,6 +87,7 @@ export function proxyArguments(words: readonly string[], env: Environment): Prox
     document: said('document'),
     login,
     sshFiles,
+    catalogue: values.catalogue ?? variable(env, 'proxy-catalogue'),
   };
 }
 

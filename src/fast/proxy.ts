@@ -1,19 +1,24 @@
 import type { Readable, Writable } from 'node:stream';
+import type { OpenedTunnel } from '../broker/broker-types.ts';
 import { openTunnel } from '../broker/open-tunnel.ts';
 import { settled } from '../cli/open-planned.ts';
 import { questionOf } from '../cli/tunnel-plan.ts';
 import { composeApp } from '../compose.ts';
 import { loadCatalogue } from '../config/load.ts';
+import type { RemoteEndpoint } from '../domain/endpoint.ts';
 import { CloudtunError } from '../domain/errors.ts';
+import type { Provider } from '../providers/provider.ts';
 import type { World } from '../runtime/world.ts';
 import type { ProxyArguments } from './proxy-arguments.ts';
 import { planProxy } from './proxy-plan.ts';
 import { type ByteCounts, spliceStdio } from './stdio-splice.ts';
 
 /** What carries the stream: the standard streams of the process. */
-interface ProxyStreams {
+interface ProxySurroundings {
   readonly input: Readable;
   readonly output: Writable;
+  /** For people, on stderr. */
+  note(line: string): void;
 }
 
 /**
@@ -24,10 +29,10 @@ interface ProxyStreams {
 export async function proxy(
   world: World,
   given: ProxyArguments,
-  { input, output }: ProxyStreams,
+  { input, output, note }: ProxySurroundings,
   signal: AbortSignal,
 ): Promise<void> {
-  const plan = planProxy(given, await loadCatalogue(world));
+  const plan = planProxy(given, await loadCatalogue({ ...world, cwd: given.catalogue ?? world.cwd }));
   await using app = await composeApp(world, questionOf(plan), {});
   const onEvent = () => {};
   const { provider, target } = await settled(
@@ -39,6 +44,9 @@ export async function proxy(
   await using opened = await openTunnel(app.contextFor(provider), plan.request, { onEvent, target }, signal);
   const { to } = plan.rules[0]!;
   const start = world.clock.now();
+  const preparing = prepared(world, given, { provider, opened, to: to!, user: plan.user }, note, signal);
+  // Its failure is awaited below; until then it must not count as unhandled.
+  preparing.catch(() => {});
   const stream = await opened.dialer.dial(to!, signal).catch(async (error: unknown) => {
     signal.throwIfAborted();
     // It was taken as named: what the cloud knows of it says more than that no session could be had.
@@ -46,6 +54,7 @@ export async function proxy(
     if (isAway) await provider.finder.findMachine(opened.target.id, {}, signal);
     throw error;
   });
+  await using _login = await preparing;
   const counts: ByteCounts = { bytesUp: 0, bytesDown: 0 };
   try {
     await spliceStdio(world, input, output, stream, counts, signal);
@@ -53,4 +62,34 @@ export async function proxy(
     stream.destroy();
     opened.ended({ reason: 'ended', duration: world.clock.now() - start, connections: 1, ...counts });
   }
+}
+
+/** For an `ssh` whose config says so: its host keys and its key, while the connection is made. */
+async function prepared(
+  world: World,
+  { login, sshFiles, host, port }: ProxyArguments,
+  {
+    provider,
+    opened,
+    to,
+    user,
+  }: {
+    readonly provider: Provider;
+    readonly opened: OpenedTunnel;
+    readonly to: RemoteEndpoint;
+    readonly user: string | undefined;
+  },
+  note: (line: string) => void,
+  signal: AbortSignal,
+): Promise<AsyncDisposable | undefined> {
+  if (login === undefined || sshFiles === undefined) return undefined;
+  const { prepareClientLogin } = await import('../ssh/client-login.ts');
+  const place = { provider, target: opened.target, to, dialer: opened.dialer };
+  return prepareClientLogin(
+    world,
+    place,
+    { user: login, isChosen: login === user, host, port, folder: sshFiles },
+    { note },
+    signal,
+  );
 }

@@ -1,4 +1,4 @@
-import { generateKeyPairSync } from 'node:crypto';
+import { generateKeyPairSync, sign } from 'node:crypto';
 import { CloudtunError } from '../domain/errors.ts';
 import { Secret } from '../domain/secret.ts';
 
@@ -8,6 +8,8 @@ export interface EphemeralKey {
   readonly publicKey: string;
   /** In OpenSSH's own format (PROTOCOL.key), not encrypted. */
   readonly privateKey: Secret;
+  /** The 64 bytes of a signature (RFC 8032). */
+  sign(data: Uint8Array): Buffer;
 }
 
 const TYPE = 'ssh-ed25519';
@@ -20,7 +22,8 @@ const BLOCK_BYTES = 8;
  * @param comment ends the public line; it is seen by the cloud and by the machine
  */
 export function ephemeralKey(comment = 'cloudtun'): EphemeralKey {
-  const { x, d } = generateKeyPairSync('ed25519').privateKey.export({ format: 'jwk' });
+  const pair = generateKeyPairSync('ed25519');
+  const { x, d } = pair.privateKey.export({ format: 'jwk' });
   if (x === undefined || d === undefined) throw new CloudtunError('CT_INTERNAL', 'the key pair has no parts');
   const open = Buffer.from(x, 'base64url');
   const seed = Buffer.from(d, 'base64url');
@@ -28,6 +31,7 @@ export function ephemeralKey(comment = 'cloudtun'): EphemeralKey {
   return {
     publicKey: `${TYPE} ${blob.toString('base64')} ${comment}`,
     privateKey: new Secret(privateFile(blob, open, seed, comment)),
+    sign: (data) => sign(null, data, pair.privateKey),
   };
 }
 

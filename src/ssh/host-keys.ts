@@ -82,7 +82,7 @@ export function fingerprintOf(key: WrittenKey): string {
 }
 
 /** The key of a line of a public key file; undefined for what is none. */
-function parsePublicKey(line: string): WrittenKey | undefined {
+export function parsePublicKey(line: string): WrittenKey | undefined {
   const [type, data] = line.trim().split(/\s+/);
   return type === undefined || data === undefined || data === '' ? undefined : { type, data };
 }
