@@ -30,7 +30,7 @@ export async function copyOver(
   signal: AbortSignal,
 ): Promise<CopyReport> {
   await using session = await openSftp(world, connection, signal);
-  const far = new FarFiles(session, connection, label, signal);
+  const far = new FarFiles(world, session, connection, label, signal);
   const here = localFiles(world, signal);
   const work = { world, options, signal };
   return direction === 'up'

@@ -1,8 +1,9 @@
 import type { InputAttributes, SFTPWrapper, Stats } from 'ssh2';
+import type { World } from '../../runtime/world.ts';
 import type { SshConnection } from '../ssh-connection.ts';
 import { folderOfFar, joinFar, nameOfFar } from './core/far-path.ts';
 import { isSafeName } from './core/safe-name.ts';
-import { farDigest } from './far-digest.ts';
+import { FarDigests } from './far-digests.ts';
 import { askAbout, attributesOf, FarSource, FarTarget, factsOf, listedFacts } from './far-handles.ts';
 import { farFileError, fileError, SFTP_STATUS, statusOf } from './file-errors.ts';
 import type { FileFacts, FileStore, NamedFacts, Settings, SourceFile, TargetFile } from './file-store.ts';
@@ -18,18 +19,20 @@ type Entries = readonly { readonly filename: string; readonly attrs: Stats }[];
 /** The files of a machine, over SFTP. Relative paths start in the home folder. */
 export class FarFiles implements FileStore {
   readonly #session: SftpSession;
-  readonly #connection: SshConnection;
-  readonly #signal: AbortSignal;
   readonly #label: string;
-  /** Digests wait for each other: sshd allows few sessions at once (`MaxSessions`). */
-  #lastDigest: Promise<unknown> = Promise.resolve();
+  readonly #digests: FarDigests;
 
   /** @param label of the machine, for people */
-  constructor(session: SftpSession, connection: SshConnection, label: string, signal: AbortSignal) {
+  constructor(
+    world: Pick<World, 'clock'>,
+    session: SftpSession,
+    connection: SshConnection,
+    label: string,
+    signal: AbortSignal,
+  ) {
     this.#session = session;
-    this.#connection = connection;
     this.#label = label;
-    this.#signal = signal;
+    this.#digests = new FarDigests(world, connection, signal);
   }
 
   describe(path: string): string {
@@ -111,9 +114,7 @@ export class FarFiles implements FileStore {
   }
 
   digest(path: string, byteCount?: number): Promise<string | undefined> {
-    const digest = this.#lastDigest.then(() => farDigest(this.#connection, path, byteCount, this.#signal));
-    this.#lastDigest = digest.catch(() => {});
-    return digest;
+    return this.#digests.of(path, byteCount);
   }
 
   async freeBytes(path: string): Promise<number | undefined> {
