@@ -115,11 +115,11 @@ suite('ssh -L, -R and -D on the lab', () => {
     assert.equal(strict.code, 7);
     assert.match(strict.stderr, /CT_PORT_BUSY/);
     assert.equal(cli.calls('ssm:StartSession'), 0);
-    const rules = ['-L', taken, '-R', '80:localhost:1', '-R', '9998:localhost:1'];
+    const rules = ['-L', taken, '-R', '443:localhost:1', '-R', '9998:localhost:1'];
     const lenient = await cli.run(['ssh', '-o', 'ExitOnForwardFailure=no', ...rules, 'aws:web-1', 'echo hi']);
     assert.deepEqual([lenient.code, lenient.stdout], [0, 'hi\n'], lenient.stderr);
     assert.match(lenient.stderr, /-L \d+:localhost:80: .+\(CT_PORT_BUSY\)/);
-    assert.match(lenient.stderr, /does not let ec2-user listen on port 80 \(CT_FORWARD_PROHIBITED\)/);
+    assert.match(lenient.stderr, /does not let ec2-user listen on port 443 \(CT_FORWARD_PROHIBITED\)/);
     cli.lab.sshFaults.set({ remoteForwarding: false });
     const refused = await cli.run(['ssh', '-R', '9998:localhost:1', 'aws:web-1', 'echo hi']);
     assert.deepEqual([refused.code, refused.stdout], [4, '']);
