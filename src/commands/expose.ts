@@ -30,7 +30,7 @@ export default class Expose extends TunnelCommand {
   static override examples = [
     '<%= config.bin %> expose web-1 --remote 8080 --local 3000',
     '<%= config.bin %> expose web-1 --remote 0 --local 3000 --ttl 15m --reason "webhook test"',
-    '<%= config.bin %> expose gcp:web-1 --remote 5432 --local db.lan:5432',
+    '<%= config.bin %> expose alice@web-1 --remote 5432 --local db.lan:5432',
     '<%= config.bin %> expose bastion --remote 8080 --local 3000 --bind-remote 10.0.0.5 --allow 10.0.0.0/16',
   ];
   static override args = {
