@@ -21,7 +21,7 @@ const STATUS = { ok: 0, eof: 1, missing: 2, denied: 3, failure: 4 } as const;
 const HANDLE = Buffer.from([1]);
 const PLAIN: CopyOptions = { isRecursive: false, preserves: false, resumes: false, verifies: false };
 const attributes = (mode: number, size = 0): Attributes => ({ mode, size, uid: 0, gid: 0, atime: 0, mtime: 0 });
-const FILE = attributes(0o100_644, 100_000);
+const FILE = attributes(0o100_644, 700_000);
 const FOLDER = attributes(0o040_755);
 
 /** A server with these answers; what is not among them succeeds, and nothing is there. */
@@ -173,7 +173,7 @@ suite('copying from and to servers that are no good', () => {
       STAT: (sftp, id) => sftp.attrs(id, FILE),
       READ: (sftp, id, _handle, position, length) => {
         const start = Number(position);
-        const part = whole.subarray(start, start + Math.min(Number(length), 5_000));
+        const part = whole.subarray(start, start + Math.min(Number(length), 9_000));
         waiting.push(() => (part.length === 0 ? sftp.status(id, STATUS.eof) : sftp.data(id, part)));
         // Those that came last are answered first.
         if (waiting.length === 1) {

@@ -30,7 +30,7 @@ export interface CopyWork {
 
 const OWNER_WRITES = 0o200;
 /** Where nothing can be verified, as much is copied again as may have been under way when it stopped. */
-const DOUBTFUL = 64 * CHUNK;
+const DOUBTFUL = 16 * CHUNK;
 
 /**
  * Copies a file under another name beside its place, and puts it there when it is whole: whoever reads the place sees the old file or

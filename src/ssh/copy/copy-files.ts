@@ -8,7 +8,7 @@ import { Slots } from './slots.ts';
 import { FolderWalk } from './walk-folder.ts';
 
 /** Requests under way, of all files together: 2 MiB, which is what OpenSSH's window and ours hold. */
-const REQUESTS_AT_ONCE = 64;
+const REQUESTS_AT_ONCE = 16;
 /** Small files cost round trips and not bytes. */
 const FILES_AT_ONCE = 8;
 

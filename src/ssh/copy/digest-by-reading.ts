@@ -3,7 +3,7 @@ import { CHUNK } from './copy-bytes.ts';
 import type { FileStore, SourceFile } from './file-store.ts';
 
 /** Reads under way at once; their buffers are what this holds. */
-const AHEAD = 32;
+const AHEAD = 16;
 
 /**
  * SHA-256 of a file, or of its first bytes, by reading it over the wire: for a side that cannot compute it.
