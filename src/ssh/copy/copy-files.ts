@@ -73,7 +73,7 @@ class Copy {
     const { from, to, options } = this.#work;
     const facts = await from.find(source);
     const what = `${from.describe(source)} cannot be copied`;
-    if (facts === undefined) throw fileError('CT_FILE_MISSING', what, 'there is no such file or folder');
+    if (facts === undefined) throw missing(what, source);
     // `..` names a place and no name to give: what is in there goes to where the target is.
     const name = from.nameOf(source);
     const place = isFolder && name !== undefined ? to.join(target, name) : target;
@@ -173,4 +173,12 @@ class Copy {
     const nothing = { byteCount: 0, movedByteCount: 0, duration: 0, remarks: [] };
     this.#listener.onFile({ ...names, outcome: 'failed', ...nothing, error });
   }
+}
+
+function missing(what: string, source: string): CloudtunError {
+  const why = 'there is no such file or folder';
+  if (!/[*?[]/.test(source)) return fileError('CT_FILE_MISSING', what, why);
+  return new CloudtunError('CT_FILE_MISSING', `${what}: ${why}`, {
+    hint: 'patterns are for the shell on this side; of a machine, take the folder with -r',
+  });
 }
