@@ -8,6 +8,7 @@ import { type Figure, formatTable, isKept } from './figures.ts';
 import { BASTION_ID, LabProcess, WORKLOAD_PORT } from './lab-process.ts';
 import { manyConnections, smallExchanges, startHop } from './latency.ts';
 import { growthUnderLoad, soak } from './memory.ts';
+import { proxyStart } from './proxy-start.ts';
 import { sshForward } from './ssh-forward.ts';
 import { startUp } from './start-up.ts';
 import { paced, unpaced } from './throughput.ts';
@@ -17,7 +18,7 @@ const { values: options } = parseArgs({
   options: {
     json: { type: 'boolean', default: false },
     rounds: { type: 'string', default: '5' },
-    only: { type: 'string', default: 'a,b,c,d,e,f,g' },
+    only: { type: 'string', default: 'a,b,c,d,e,f,g,p' },
     soak: { type: 'string', default: '0' },
   },
 });
@@ -43,6 +44,10 @@ if (groups.has('f')) {
 if (groups.has('g')) {
   say('g: ssh -L');
   figures.push(...(await sshForward(rounds, 50e6)));
+}
+if (groups.has('p')) {
+  say('p: proxy, start to banner');
+  figures.push(...(await proxyStart(lab, rounds)));
 }
 if (groups.has('c') || groups.has('d') || groups.has('e')) {
   await lab.setFaults({ pacing: false, verifyInput: false });
