@@ -300,6 +300,8 @@ function jsonBody(body: Buffer): Readonly<Record<string, unknown>> | undefined {
   if (body.length === 0) return undefined;
   try {
     const value: unknown = JSON.parse(body.toString());
+    // What Google's own library sends where a call has no body.
+    if (value === '') return undefined;
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
   } catch {
     // Told below, as for JSON that is no object.
