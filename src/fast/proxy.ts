@@ -7,6 +7,7 @@ import { composeApp } from '../compose.ts';
 import { loadCatalogue } from '../config/load.ts';
 import type { RemoteEndpoint } from '../domain/endpoint.ts';
 import { CloudtunError } from '../domain/errors.ts';
+import { PROVIDER_IDS } from '../domain/target.ts';
 import type { Provider } from '../providers/provider.ts';
 import type { World } from '../runtime/world.ts';
 import type { ProxyArguments } from './proxy-arguments.ts';
@@ -40,7 +41,9 @@ export async function proxy(
     { request: plan.request, candidates: app.candidates },
     onEvent,
     signal,
-  );
+  ).catch((error: unknown) => {
+    throw given.login === undefined ? error : named(error, given.target);
+  });
   await using opened = await openTunnel(app.contextFor(provider), plan.request, { onEvent, target }, signal);
   const { to } = plan.rules[0]!;
   const start = world.clock.now();
@@ -92,4 +95,13 @@ async function prepared(
     { note },
     signal,
   );
+}
+
+/** A name that several clouds have, in the form that ssh takes: `gcp:web-1` would be a host and a path to scp. */
+function named(error: unknown, target: string): unknown {
+  if (!(error instanceof CloudtunError) || error.code !== 'CT_TARGET_AMBIGUOUS') return error;
+  const names = PROVIDER_IDS.filter((id) => error.details.some(([label]) => label === `${id}:${target}`));
+  if (names.length === 0) return error;
+  const hint = `say which: ${names.map((id) => `${target}.${id}.cloudtun`).join(' or ')}`;
+  return new CloudtunError(error.code, error.message, { details: error.details, hint, cause: error.cause });
 }

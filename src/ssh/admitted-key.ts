@@ -89,8 +89,9 @@ export class AdmittedKey implements AgentKey {
       return login;
     } catch (thrown) {
       if (!this.#signal.aborted && !this.#hasTold) {
-        const { message, code, hints } = asCloudtunError(thrown);
+        const { message, code, details, hints } = asCloudtunError(thrown);
         this.#listener.note(`warning: no key was let in: ${message} (${code})`);
+        for (const [label, text] of details) this.#listener.note(`  ${label}   ${text}`);
         for (const hint of hints) this.#listener.note(`  ${hint}`);
         this.#hasTold = true;
       }

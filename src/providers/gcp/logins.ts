@@ -64,7 +64,7 @@ export class GcpLogins implements Logins {
       );
       const user = accountIn(profile, undefined);
       // Without an account yet, the import of the first key makes one.
-      return { user: user ?? posixName(email), reason: `OS Login knows ${email}` };
+      return { user: user ?? osLoginName(email), reason: `OS Login knows ${email}` };
     }
     const { user } = hostUser();
     if (POSIX_NAME.test(user) && user !== 'root') return { user, reason: 'it is your name on this machine' };
@@ -306,6 +306,14 @@ function accountIn(profile: LoginProfile | undefined, wanted: string | undefined
   const chosen =
     accounts.find(({ username }) => username === wanted) ?? accounts.find(({ primary }) => primary) ?? accounts[0];
   return chosen?.username;
+}
+
+/** What OS Login calls a new account unless the organisation leaves the domain out: `alice@example.com` is `alice_example_com`. */
+function osLoginName(email: string): string {
+  return email
+    .toLowerCase()
+    .replace(/[^a-z0-9_]/g, '_')
+    .slice(0, 32);
 }
 
 /** As gcloud does it: the part before the `@` in lower case, what is no letter or digit as `_`, a digit in front gets a `g`. */

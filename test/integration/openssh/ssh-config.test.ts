@@ -57,6 +57,32 @@ suite('OpenSSH through the config of ssh-config', { skip }, () => {
     assert.equal(statSync(folder).mode & 0o777, 0o700);
   });
 
+  test('nobody says a user: those of the images, and errors in words that ssh takes', {
+    skip: unlessPrograms('ssh'),
+  }, async (t) => {
+    const cli = await cliLab(t);
+    writeFileSync(join(cli.home, 'cloudtun.yaml'), CATALOGUE.replaceAll(`, user: ${opensshUser}`, ''));
+    assert.equal((await cli.run(['ssh-config', '--install'])).code, 0);
+    const config = join(cli.home, '.ssh/config');
+    const ssh = (host: string) => runProgram(cli, 'ssh', ['-F', config, host, SCRIPT]);
+    for (const name of ['web', 'app']) {
+      const run = await ssh(name);
+      assert.deepEqual([run.code, run.stdout], [7, 'hi\n'], `${name}: ${run.stderr}`);
+    }
+    const both = await ssh('web-1.cloudtun');
+    assert.equal(both.code, 255);
+    assert.match(both.stderr, /CT_TARGET_AMBIGUOUS.*say which: web-1\.aws\.cloudtun or web-1\.gcp\.cloudtun/s);
+    cli.lab.apiFaults.set([{ action: 'ec2-instance-connect:SendSSHPublicKey', kind: 'deny' }]);
+    const denied = await ssh('web');
+    assert.equal(denied.code, 255);
+    assert.match(
+      denied.stderr,
+      /^warning: no key was let in: .* \(CT_DENIED\)$.*SendSSHPublicKey.*Permission denied/ms,
+    );
+    cli.lab.apiFaults.clear();
+    assert.deepEqual(cli.openSessions(), []);
+  });
+
   test('several connections to one host at a time, each with its own key; a shared one as well', async (t) => {
     const { cli, folder, ssh } = await practice(t);
     assert.equal((await ssh(['web', 'true'])).code, 0);

@@ -42,7 +42,7 @@ test('OS Login: a key with an end, and the account that the profile names', asyn
       }),
     );
   const guess = await logins(gcp).guessUser(MACHINE, signal);
-  assert.deepEqual(guess, { user: 'alice', reason: `OS Login knows ${ALICE}` });
+  assert.deepEqual(guess, { user: 'alice_example_com', reason: `OS Login knows ${ALICE}` });
   const login = await logins(gcp).admitKey(MACHINE, guess.user, KEY, signal);
   const expiresAt = gcp.manual.clock.wall() + 300_000;
   assert.deepEqual(login, { user: 'alice_example_com', by: 'OS Login', expiresAt });
