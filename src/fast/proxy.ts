@@ -7,12 +7,16 @@ import { composeApp } from '../compose.ts';
 import { loadCatalogue } from '../config/load.ts';
 import type { RemoteEndpoint } from '../domain/endpoint.ts';
 import { CloudtunError } from '../domain/errors.ts';
+import type { Millis } from '../domain/millis.ts';
 import { PROVIDER_IDS } from '../domain/target.ts';
 import type { Provider } from '../providers/provider.ts';
 import type { World } from '../runtime/world.ts';
 import type { ProxyArguments } from './proxy-arguments.ts';
 import { planProxy } from './proxy-plan.ts';
 import { type ByteCounts, spliceStdio } from './stdio-splice.ts';
+
+/** After an ssh has closed its end: what it sent last is on its way (guessed). */
+const SSH_PATIENCE: Millis = 1_000;
 
 /** What carries the stream: the standard streams of the process. */
 interface ProxySurroundings {
@@ -60,7 +64,9 @@ export async function proxy(
   await using _login = await preparing;
   const counts: ByteCounts = { bytesUp: 0, bytesDown: 0 };
   try {
-    await spliceStdio(world, input, output, stream, counts, signal);
+    // An ssh closes its end when it is gone, and never before: nobody waits for an answer then.
+    const patience = given.login === undefined ? undefined : SSH_PATIENCE;
+    await spliceStdio(world, input, output, stream, counts, signal, patience);
   } finally {
     stream.destroy();
     opened.ended({ reason: 'ended', duration: world.clock.now() - start, connections: 1, ...counts });

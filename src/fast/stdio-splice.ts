@@ -28,6 +28,7 @@ const ANSWER_PATIENCE: Millis = 60_000;
 /**
  * Moves bytes both ways, each at the pace of its taker, until the stream is closed.
  *
+ * @param answerPatience how long the far side may be silent after the end of the input
  * @throws CloudtunError of a stream that broke; CT_OUTPUT; the reason of `signal`, which cuts
  */
 export function spliceStdio(
@@ -37,6 +38,7 @@ export function spliceStdio(
   stream: TunnelStream,
   counts: ByteCounts,
   signal: AbortSignal,
+  answerPatience: Millis = ANSWER_PATIENCE,
 ): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   let patience: Timer | undefined;
@@ -62,7 +64,7 @@ export function spliceStdio(
   };
   const onInputEnd = () => {
     if (!stream.destroyed) stream.end();
-    if (!isStreamOver) waitAtMost(ANSWER_PATIENCE);
+    if (!isStreamOver) waitAtMost(answerPatience);
   };
   const onOutputError = (error: Error) => {
     const code = systemCode(error);
@@ -73,7 +75,7 @@ export function spliceStdio(
   };
   const onStreamData = (chunk: Buffer) => {
     counts.bytesDown += chunk.length;
-    if (input.readableEnded) waitAtMost(ANSWER_PATIENCE);
+    if (input.readableEnded) waitAtMost(answerPatience);
     if (output.destroyed) return;
     if (!output.write(chunk)) stream.pause();
   };

@@ -7,6 +7,7 @@ import { suite, type TestContext, test } from 'node:test';
 import { type CliLab, cliLab } from '../../support/cli-lab.ts';
 import { runProgram, unlessPrograms } from '../../support/openssh-client.ts';
 import { opensshLab, opensshUser, unlessOpenssh } from '../../support/openssh-sshd.ts';
+import { until } from '../../support/until.ts';
 
 const AWS_WEB = 'i-0a1b2c3d4e5f60003';
 const SCRIPT = 'echo hi; echo no >&2; exit 7';
@@ -137,6 +138,19 @@ suite('OpenSSH through the config of ssh-config', { skip }, () => {
     const forwarded = await ssh(['-A', 'web', 'ssh-add -l'], env);
     assert.equal(forwarded.code, 0, forwarded.stderr);
     assert.match(forwarded.stdout, /^256 SHA256:\S+ mine \(ED25519\)\n$/);
+  });
+
+  test('an ssh that is killed leaves nothing behind', async (t) => {
+    const { cli, config, folder } = await practice(t);
+    const child = spawn('ssh', ['-F', config, 'web', 'echo in; sleep 60'], {
+      env: { PATH: process.env.PATH, HOME: cli.home, ...cli.lab.env() },
+      stdio: ['pipe', 'pipe', 'ignore'],
+    });
+    await once(child.stdout, 'data');
+    assert.equal(cli.openSessions().length, 1);
+    child.kill('SIGKILL');
+    await until(() => cli.openSessions().length === 0);
+    await until(() => readdirSync(folder).every((name) => name.endsWith('.keys')));
   });
 
   test('scp and sftp', async (t) => {
