@@ -173,6 +173,12 @@ test('broker, front ends and commands do not ask which cloud it is', () => {
       ([word]) => `${file}: ${word}`,
     );
   });
-  // The two examples of the one command that takes targets of both.
-  assert.deepEqual(named, ['commands/forward.ts: gcp', 'commands/forward.ts: gcp']);
+  // Texts of the two commands that show targets of both.
+  assert.deepEqual(named, [
+    'commands/forward.ts: gcp',
+    'commands/forward.ts: gcp',
+    'commands/proxy.ts: aws',
+    'commands/proxy.ts: gcp',
+    'commands/proxy.ts: gcp',
+  ]);
 });

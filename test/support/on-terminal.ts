@@ -97,7 +97,7 @@ export function onTerminal(
 
 /** The only child of the shell that `script` runs. */
 function cloudtunOf({ pid }: ChildProcess): number {
-  const [cloudtun] = descendants(pid!);
+  const cloudtun = descendants(pid!).at(-1);
   if (cloudtun === undefined) throw new Error('cloudtun does not run');
   return cloudtun;
 }

@@ -103,7 +103,13 @@ export async function startOpenssh(
     log,
     logged,
     cut: () => {
-      for (const pid of descendants(child.pid!)) process.kill(pid, 'SIGKILL');
+      for (const pid of descendants(child.pid!)) {
+        try {
+          process.kill(pid, 'SIGKILL');
+        } catch {
+          // Its parent was killed a moment ago, and it went by itself.
+        }
+      }
     },
     stop: async () => {
       child.kill('SIGTERM');
@@ -210,7 +216,7 @@ function follow(child: ChildProcess): Pick<OpensshServer, 'log' | 'logged'> {
   return { log, logged };
 }
 
-/** Processes that a process started, and theirs. */
+/** Processes that a process started, and theirs; parents first, so that no parent is left to tell how a child ended. */
 export function descendants(pid: number): readonly number[] {
   let children: readonly number[];
   try {
@@ -218,7 +224,7 @@ export function descendants(pid: number): readonly number[] {
   } catch {
     return [];
   }
-  return children.flatMap((child) => [...descendants(child), child]);
+  return children.flatMap((child) => [child, ...descendants(child)]);
 }
 
 function endGroup({ pid }: ChildProcess): void {

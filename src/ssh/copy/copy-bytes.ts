@@ -20,8 +20,9 @@ export class ShortFile extends Error {
 }
 
 /**
- * Copies bytes of an open file to the same place in another, with many pieces under way at once: each is read, then written, and they
- * end in any order. The buffers are those of the slots taken: what is held is bounded by them, whatever the sides do.
+ * Copies bytes of an open file to the same place in another, with many pieces under way at once: each is read, then written. Reading
+ * ends in any order, and writing begins in the order of the file: what a connection that breaks leaves on the far side has no holes,
+ * since nobody could cut it there. The buffers are those of the slots taken: what is held is bounded by them, whatever the sides do.
  *
  * @param progress is told how much has arrived, the part before `start` included; and up to where nothing is missing
  * @returns up to where the file is there
@@ -42,17 +43,29 @@ export async function copyBytes(
   const fail = (reason: unknown) => {
     failure ??= { reason };
   };
-  const copyChunk = async (position: number, length: number, buffer: Buffer) => {
+  const copyChunk = async (
+    position: number,
+    length: number,
+    buffer: Buffer,
+    before: Promise<void>,
+    begun: () => void,
+  ) => {
     for (let done = 0; done < length; ) {
       const count = await from.read(buffer, length - done, position + done);
       if (count === 0) throw new ShortFile(`ends at ${position + done} of ${end}`);
-      await to.write(buffer, count, position + done);
+      await before;
+      if (failure !== undefined) return;
+      const writing = to.write(buffer, count, position + done);
+      if (done + count >= length) begun();
+      await writing;
       ledger.add(position + done, position + done + count);
       done += count;
       progress(ledger);
     }
   };
   const underWay = new Set<Promise<void>>();
+  /** When every piece before the next one has begun to be written. */
+  let turn = Promise.resolve();
   while (next < end && failure === undefined) {
     const slot = await slots.take();
     if (signal.aborted) fail(signal.reason);
@@ -62,9 +75,13 @@ export async function copyBytes(
     }
     const position = next;
     next = Math.min(end, next + CHUNK);
-    const chunk: Promise<void> = copyChunk(position, next - position, slot)
+    const before = turn;
+    const { promise, resolve: begun } = Promise.withResolvers<void>();
+    turn = promise;
+    const chunk: Promise<void> = copyChunk(position, next - position, slot, before, begun)
       .catch(fail)
       .finally(() => {
+        begun();
         slots.give(slot);
         underWay.delete(chunk);
       });

@@ -74,7 +74,7 @@ suite('cloudtun ssh, on the OpenSSH server', { skip: unlessOpenssh() }, () => {
     assert.match(absent.stderr, /no-such-program-here/);
   });
 
-  test('every key that was let in is gone a little later', async (t) => {
+  test('every key that was let in is gone afterwards, or a little later', async (t) => {
     let offset = 0;
     const clock = { ...systemClock, wall: () => Date.now() + offset };
     const cli = await cliLab(t, {}, systemWorld({ clock }));
@@ -87,10 +87,12 @@ suite('cloudtun ssh, on the OpenSSH server', { skip: unlessOpenssh() }, () => {
       return ends.filter((end) => end > clock.wall()).length;
     };
     const inOsLogin = () => gcp.osLogin.keys('alice@example.com').length;
-    assert.deepEqual([sshKeys.count(`aws/${AWS_WEB}`), inOsLogin(), inMetadata()], [1, 1, 1]);
+    assert.deepEqual(
+      [sshKeys.count(`aws/${AWS_WEB}`), inOsLogin(), inMetadata()],
+      [1, 0, 0],
+      'what the cloud keeps was taken back',
+    );
     offset = 61_000;
     assert.equal(sshKeys.count(`aws/${AWS_WEB}`), 0);
-    offset = 301_000;
-    assert.deepEqual([inOsLogin(), inMetadata()], [0, 0]);
   });
 });
