@@ -108,7 +108,7 @@ const DYNAMIC_BUILTIN = /\bimport\(["'](?:node:)?(https?)["']\)/g;
 
 /**
  * `proxy` again, as few files: to find and load two hundred modules takes half of the time until its first byte. What it loads later is
- * in files of its own, and packages that only hops and catalogues need stay where they are.
+ * in files of its own, and packages that only hops, catalogues and proxies need stay where they are.
  */
 async function bundleFast(outDir: string): Promise<void> {
   const folder = join(outDir, 'fast');
@@ -117,7 +117,7 @@ async function bundleFast(outDir: string): Promise<void> {
     input: { main: FAST_ENTRY },
     platform: 'node',
     resolve: { mainFields: ['module', 'main'] },
-    external: ['ssh2', 'yaml', 'zod'],
+    external: ['ssh2', 'yaml', 'zod', 'http-proxy-agent', 'https-proxy-agent', 'socks-proxy-agent'],
     plugins: [builtinsAsTheyAre],
     // Modules that are loaded later by one and at once by another are in both, which is what is wanted.
     checks: { ineffectiveDynamicImport: false },

@@ -48,6 +48,8 @@ export class SshConnection implements AsyncDisposable {
       client.on('close', () => end(undefined));
       // A stream of a tunnel stays half open by itself, and SSH has no use for a half.
       stream.once('end', () => end(undefined)).once('close', () => end(undefined));
+      // A server may say goodbye right behind its yes to the login: then all of that was told before anybody listened here.
+      if (stream.destroyed || stream.readableEnded) end(undefined);
     });
   }
 

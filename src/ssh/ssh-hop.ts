@@ -4,7 +4,7 @@ import type { RemoteEndpoint } from '../domain/endpoint.ts';
 import { unlessAborted } from '../runtime/deadline.ts';
 import { ChannelStream } from './channel-stream.ts';
 import type { SshConnection } from './ssh-connection.ts';
-import { channelRefused } from './ssh-errors.ts';
+import { channelRefused, connectionLost } from './ssh-errors.ts';
 
 /** The machine itself, as its own sshd sees it. */
 const ITSELF = '127.0.0.1';
@@ -32,7 +32,12 @@ async function dialThrough(connection: SshConnection, to: RemoteEndpoint, signal
       else resolve(new ChannelStream(channel, connection));
     };
     // The origin is for the server's log; RFC 4254 wants an address, and a listener of ours may have none.
-    connection.client.forwardOut(ITSELF, 0, to.host ?? ITSELF, to.port, take);
+    try {
+      connection.client.forwardOut(ITSELF, 0, to.host ?? ITSELF, to.port, take);
+    } catch (error) {
+      // It throws where its stream takes nothing any more, which may be before that stream's end is told.
+      reject(connection.failure ?? connectionLost(connection.server, error));
+    }
   });
   try {
     return await unlessAborted(opening, signal);
