@@ -13,6 +13,7 @@ import { type TunnelFlags, type TunnelSettings, tunnelSettings } from '../config
 import { splitCloudPrefix } from '../domain/cloud-prefix.ts';
 import type { RemoteEndpoint } from '../domain/endpoint.ts';
 import { CloudtunError } from '../domain/errors.ts';
+import { type HopName, parseHopName } from '../domain/hop-name.ts';
 import type { ProviderId } from '../domain/target.ts';
 import { formatForwardRule, type ParsedRule } from '../forward/forward-rule.ts';
 
@@ -89,7 +90,7 @@ export function planForward(
     request: { kind: 'machine', ...machine, to: rules.map((rule) => rule.to), ...sessionOptions(flags) },
     cloud,
     rules,
-    settings: tunnelSettings(flags, catalogue, entry),
+    settings: tunnelSettings(flags, catalogue, placeFrom(entry, flags, catalogue)),
     user: entry?.user,
   };
 }
@@ -106,7 +107,7 @@ export function planSocks(target: string, flags: PlanFlags, catalogue: Catalogue
     request: { kind: 'machine', ...machine, to: [], anywhere: true, ...sessionOptions(flags) },
     cloud,
     rules: [{ port: parsePort(flags.port) ?? SOCKS_PORT }],
-    settings: tunnelSettings(flags, catalogue, entry),
+    settings: tunnelSettings(flags, catalogue, placeFrom(entry, flags, catalogue)),
     user: undefined,
   };
 }
@@ -136,10 +137,27 @@ export function planSsh(
     request: { kind: 'machine', ...machine, to: [to], use: login.use, ...sessionOptions(flags) },
     cloud,
     rules: [{ bind: [], port: 0, to }],
-    settings: tunnelSettings(flags, catalogue, entry),
+    settings: tunnelSettings(flags, catalogue, placeFrom(entry, flags, catalogue)),
     ...(!login.hasOwnKey && { pushedKey: { user: login.user ?? entry?.user } }),
     user: entry?.user,
   };
+}
+
+/** The entry of the catalogue at which the way of the flags begins. */
+function wayIn({ via }: PlanFlags, { targets }: Catalogue): CatalogueTarget | undefined {
+  if (via?.[0] === undefined) return undefined;
+  const { cloud, text } = parseHopName(via[0]);
+  return cloud === undefined ? targets.get(text) : undefined;
+}
+
+/** What says account and region: the target itself; for a host, which is in none, what it is reached through. */
+function placeFrom(
+  entry: CatalogueTarget | undefined,
+  flags: PlanFlags,
+  catalogue: Catalogue,
+): CatalogueTarget | undefined {
+  const way = wayIn(flags, catalogue);
+  return entry?.kind === 'host' ? (way ?? entry) : (entry ?? way);
 }
 
 /** Which cloud to ask for a plan's target. */
@@ -212,7 +230,6 @@ function databasePlan(
   const via = flags.via === undefined ? entry?.via : resolveHops(flags.via, catalogue);
   const foreign = via?.find((hop) => hop.cloud !== undefined && hop.cloud !== cloud);
   if (foreign) throw inAnotherCloud(foreign.text, foreign.cloud!, cloud);
-  const bastion = flags.via === undefined ? undefined : catalogue.targets.get(flags.via[0]!);
   const stable = (place: PortPlace) => {
     if (entry && !flags.reader) return ownPort(entry, catalogue, place);
     const where = (entry && placeOf(entry, catalogue, place)) ?? { cloud, scope: place.scope };
@@ -228,7 +245,7 @@ function databasePlan(
     },
     cloud,
     rules: [{ port: parsePort(flags.port) ?? stable }],
-    settings: tunnelSettings(flags, catalogue, entry ?? bastion),
+    settings: tunnelSettings(flags, catalogue, placeFrom(entry, flags, catalogue)),
     user: entry?.user,
   };
 }
@@ -261,7 +278,7 @@ function hostPlan(
     },
     cloud: via[0]!.cloud ?? entry.cloud,
     rules: [{ port: parsePort(flags.port) ?? ((place) => ownPort(entry, catalogue, place)), to }],
-    settings: tunnelSettings(flags, catalogue, entry),
+    settings: tunnelSettings(flags, catalogue, placeFrom(entry, flags, catalogue)),
     user: entry.user,
   };
 }
@@ -276,7 +293,9 @@ function machineNamed(
   const via = flags.via === undefined ? entry?.via : resolveHops(flags.via, catalogue);
   const { user, named } = userOf(target);
   const own = splitCloudPrefix(named);
-  const cloud = via?.[0]?.cloud ?? (entry ? entry.cloud : own.cloud);
+  // A host of the catalogue is wherever its way leads; a machine is in one cloud, which its way has to begin in.
+  const itself = entry?.kind === 'machine' ? entry.cloud : entry === undefined ? own.cloud : undefined;
+  const cloud = cloudOf(named, itself, via) ?? entry?.cloud;
   const text = entry === undefined ? own.text : entry.kind === 'machine' ? entry.instance : entry.host;
   const login: { readonly user?: string; readonly port?: number } | undefined =
     entry?.kind === 'host'
@@ -285,6 +304,22 @@ function machineNamed(
         ? { user }
         : undefined;
   return { cloud, text, ...(via !== undefined && { via }), ...(login && { login }) };
+}
+
+/** The one cloud that a machine and everything on the way to it say. @throws CT_USAGE where they say several */
+function cloudOf(name: string, itself: ProviderId | undefined, via: readonly HopName[] = []): ProviderId | undefined {
+  const said = via.find((hop) => hop.cloud !== undefined);
+  const cloud = itself ?? said?.cloud;
+  const foreign = via.find((hop) => hop.cloud !== undefined && hop.cloud !== cloud);
+  if (cloud === undefined || foreign === undefined) return cloud;
+  const first = itself === undefined ? said!.text : name;
+  throw new CloudtunError(
+    'CT_USAGE',
+    `"${first}" is in ${cloud}, and "${foreign.text}" on the way in ${foreign.cloud}`,
+    {
+      hint: 'a machine of another cloud is just a host there: name it by an address that the hop before it reaches',
+    },
+  );
 }
 
 /** `deploy@inner`: as whom a machine is logged in to, where that has to be; a name with a slash behind the `@` is a destination group. */

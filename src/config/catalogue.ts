@@ -157,7 +157,9 @@ function hopOf(hop: HopName, { entry, place }: PlacedEntry, isBehind: boolean): 
 
 /** The entry of the catalogue at which a way begins, whose place is the place of what is behind it. */
 function firstMachine(names: readonly string[], all: ReadonlyMap<string, PlacedEntry>): MachineEntry | undefined {
-  const entry = all.get(parseHopName(names[0]!).text)?.entry;
+  const { cloud, text } = parseHopName(names[0]!);
+  // With a cloud in front it is that cloud's own name, also where an entry is called the same.
+  const entry = cloud === undefined ? all.get(text)?.entry : undefined;
   if (entry === undefined) return undefined;
   return entry.via === undefined ? machineOf(entry) : firstMachine(listed(entry.via), all);
 }

@@ -6,6 +6,7 @@ import {
   planDatabase,
   planForward,
   planSocks,
+  planSsh,
   type TunnelPlan,
 } from '../../../src/cli/tunnel-plan.ts';
 import { type Catalogue, completeTargets } from '../../../src/config/catalogue.ts';
@@ -229,5 +230,43 @@ suite('socks', () => {
       ['aws', 'admin.internal', ['tag:role=bastion']],
     );
     assert.deepEqual(request.kind === 'machine' && request.login, { port: 80 });
+  });
+});
+
+suite('a way by logins is in one cloud', () => {
+  const refused: readonly (readonly [string, readonly string[], Catalogue])[] = [
+    ['gcp:web-1', ['aws:bastion'], EMPTY],
+    ['deploy@gcp:web-1', ['aws:bastion'], EMPTY],
+    ['gcp:web-1', ['somewhere', 'aws:bastion'], EMPTY],
+    ['inner', ['aws:bastion', 'gcp:web-1'], EMPTY],
+    ['web', ['bastion'], CATALOGUE],
+  ];
+  for (const [target, via, known] of refused) {
+    test(`not ${target} via ${via.join(',')}: another machine has that name where the way begins`, () => {
+      const wrong = { code: 'CT_USAGE', message: /is in \w+, and "[^"]+" on the way in \w+/ };
+      const rule = { port: 8080, to: { port: 80 } };
+      assert.throws(() => planForward(target, [rule], { via }, known), wrong);
+      assert.throws(() => planSocks(target, { via }, known), wrong);
+      assert.throws(() => planSsh(target, { via }, known, { port: undefined, use: 'ssh' }), wrong);
+    });
+  }
+
+  test('whichever of them says which', () => {
+    assert.equal(planSocks('inner', { via: ['somewhere', 'gcp:web-1'] }, EMPTY).cloud, 'gcp');
+    assert.equal(planSocks('aws:inner', { via: ['somewhere'] }, EMPTY).cloud, 'aws');
+    // A host is in no cloud of its own.
+    assert.equal(planSocks('admin', { via: ['gcp:web-1'] }, CATALOGUE).cloud, 'gcp');
+  });
+
+  test('the account is the one of the machine at which it begins, however that is written', () => {
+    for (const via of ['other', 'deploy@other', 'other:2222']) {
+      assert.equal(planSocks('inner', { via: [via] }, CATALOGUE).settings.selection.profile, 'staging', via);
+      assert.equal(planSocks('admin', { via: [via] }, CATALOGUE).settings.selection.profile, 'staging', via);
+    }
+    assert.equal(
+      planDatabase('rds', 'orders', { via: ['deploy@other'] }, CATALOGUE).settings.selection.profile,
+      'staging',
+    );
+    assert.equal(planSocks('inner', { via: ['aws:other'] }, CATALOGUE).settings.selection.profile, undefined);
   });
 });

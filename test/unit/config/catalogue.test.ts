@@ -275,3 +275,14 @@ suite('finding and merging', () => {
     assert.throws(() => tunnelSettings({ idle: '5' }, catalogue), { code: 'CT_USAGE' });
   });
 });
+
+test('a via with its cloud in front is no entry of the catalogue, also where one is called the same', () => {
+  const text = `version: 1
+targets:
+  web: { aws: { instance: i-1 }, via: "aws:web" }
+  inner: { aws: { instance: i-2 }, via: "aws:web" }
+`;
+  const targets = completeTargets(parseCatalogue(text, 'cloudtun.yaml').entries);
+  assert.deepEqual(targets.get('web')?.via, [{ written: 'aws:web', cloud: 'aws', text: 'web' }]);
+  assert.equal(targets.get('inner')?.profile, undefined);
+});

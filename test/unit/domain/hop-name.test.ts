@@ -21,3 +21,7 @@ const READINGS = [
 for (const [written, expected] of READINGS) {
   test(`the hop ${written}`, () => assert.deepEqual(parseHopName(written), { written, ...expected }));
 }
+
+for (const written of ['', 'deploy@aws:', ':22', 'web:0', 'web:65536', '[fd00::1]:99999']) {
+  test(`no hop: "${written}"`, () => assert.throws(() => parseHopName(written), { code: 'CT_USAGE' }));
+}
