@@ -82,6 +82,13 @@ class FrameReading implements ReceivedFrames {
       this.#giveAll();
       return this.#push(chunk, encoding);
     };
+    // Nor must a reset: what was read before it came in time, a close frame with its code among it. Whoever cuts the socket here gives
+    // no error, and wants no more of it.
+    const destroy = socket.destroy.bind(socket);
+    socket.destroy = (error) => {
+      if (error && !socket.destroyed) this.#giveAll();
+      return destroy(error);
+    };
   }
 
   stop(): void {

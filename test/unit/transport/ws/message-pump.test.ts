@@ -399,3 +399,22 @@ test('a caller that gave up before it began gets its reason', async () => {
     /before it began/,
   );
 });
+
+test('a whole read right before a reset is not lost with it, nor the code of its close frame', async () => {
+  const far = await rawWebsocket();
+  cleanUp.push(() => far.server.close());
+  const heard = new Heard();
+  const pump = await connectPump(manualWorld().world, far.url, { timeout: 1_000 }, never);
+  pump.start(heard.handler);
+  const socket = await far.socket;
+  const goodbye = rawFrame(0x88, Buffer.from([4_003 >> 8, 4_003 & 0xff]));
+  // What a read of 64 KiB brings waits for what the next one brings, and that is the reset.
+  const messages = Array.from({ length: 64 }, (_, index) => String.fromCharCode(64 + index).repeat(1_020));
+  messages[63] = 'z'.repeat(1_020 - goodbye.length);
+  const frames = messages.map((message) => rawFrame(0x82, Buffer.from(message, 'latin1')));
+  socket.write(Buffer.concat([...frames, goodbye]), () => socket.resetAndDestroy());
+  await until(() => heard.ends.length > 0, 'closed');
+  assert.equal(heard.messages.length, messages.length);
+  assert.ok(heard.messages.every((message, index) => message === messages[index]));
+  assert.equal(heard.ends[0]?.code, 4_003);
+});
