@@ -73,7 +73,7 @@ function isHostName(text: string): boolean {
   return /^[\w.:-]+$/.test(text) && !/^(tag|label|asg):/.test(text) && !/^m?i-[0-9a-f]{8,}$/.test(text);
 }
 
-function farHost(host: string, behind: NodeTarget): FarHostTarget {
+function farHost(host: string, behind: NodeTarget | FarHostTarget): FarHostTarget {
   const { provider } = behind;
   return { kind: 'far-host', provider, id: `${behind.id}>${host.toLowerCase()}`, name: host, host };
 }
@@ -140,7 +140,7 @@ function loginOf({ user, port }: HopName): OwnHop {
   return { isWanted: user !== undefined, ...(user !== undefined && { user }), ...(port !== undefined && { port }) };
 }
 
-/** Finds every machine of a way. @throws as `findHop`; for a database as `TargetFinder.findDatabase` */
+/** Finds every machine of a way, each as the one before it is logged in to. @throws as `findHop`; for a database as `TargetFinder.findDatabase` */
 export async function findChain(
   finder: TargetFinder,
   request: TunnelRequest,
@@ -152,7 +152,18 @@ export async function findChain(
     Promise.all(way.hops.map((hop) => findHop(finder, hop, node, signal))),
     findEnd(finder, request, way, node, signal),
   ]);
-  return { hops, end };
+  let behind: NodeTarget | FarHostTarget = node;
+  const placed = hops.map((hop) => {
+    const found = foundBehind(hop, behind);
+    behind = found.target;
+    return found;
+  });
+  return { hops: placed, end: end.kind === 'machine' ? { ...end, found: foundBehind(end.found, behind) } : end };
+}
+
+/** All are looked for at once, as if behind the first machine; the same name behind another one is another host, with other keys. */
+function foundBehind(hop: FoundHop, behind: NodeTarget | FarHostTarget): FoundHop {
+  return hop.target.kind === 'far-host' ? { ...hop, target: farHost(hop.target.host, behind) } : hop;
 }
 
 async function findEnd(

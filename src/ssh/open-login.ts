@@ -38,6 +38,8 @@ export interface LoginListener {
 /** A key takes a moment to arrive; two tries more cost a person four seconds at most. */
 const RETRY_AFTER: readonly Millis[] = [1_000, 3_000];
 
+const SSH_PORT = 22;
+
 /** Nobody should wait long at the end of a login for what ends by itself (guessed: two calls of a slow API). */
 const WITHDRAWAL_LIMIT: Millis = 5_000;
 
@@ -147,7 +149,9 @@ function openFarLogin(
       ],
     });
   }
-  const hostKeys = hostKeyExpectation(new KnownHosts(world), target.id, target.name, undefined, wish.hostKeys);
+  // Another port of a host is often another machine, or a container with keys of its own.
+  const known = wish.port === SSH_PORT ? target.id : `${target.id}/${wish.port}`;
+  const hostKeys = hostKeyExpectation(new KnownHosts(world), known, target.name, undefined, wish.hostKeys);
   const server = { to: { port: wish.port }, label: target.name, hostKeys };
   return connectSsh(
     world,
