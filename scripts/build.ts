@@ -1,9 +1,10 @@
 /**
- * Builds dist/ from src/: `tsc` for everything, then the SDK re-export modules of src/providers/<cloud>/sdk/ again as bundles, and the
- * entry of `proxy` as one.
+ * Builds dist/ from src/: `tsc` checks everything and writes the declarations, then two bundles are made: the commands of oclif with the
+ * parts that they share, and the entry of `proxy` as one.
  *
- * Why those: imported whole, the AWS clients cost 90 MiB of resident memory and 300 ms, nearly all of it operations that are never
- * called. Bundled and tree-shaken the same modules cost 11 MiB (docs/adr/0008). The unbundled sources run as they are in tests.
+ * Why bundles: imported whole, the AWS clients cost 90 MiB of resident memory and 300 ms, nearly all of it operations that are never
+ * called. Bundled and tree-shaken the same modules cost 11 MiB (docs/adr/0008). And to find, read and link two hundred modules of our
+ * own takes 40 ms. The unbundled sources run as they are in tests.
  *
  * The new tree is made beside the old one and swapped in at the end, so a running cloudtun or a second build never sees half a
  * dist/, and a deleted source leaves no file behind. Nothing happens when no input changed: `--force` opposes.
@@ -13,14 +14,13 @@ import { createHash } from 'node:crypto';
 import { existsSync, globSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { builtinModules } from 'node:module';
 import { join } from 'node:path';
-import { type OutputChunk, type Plugin, rolldown } from 'rolldown';
+import { type OutputChunk, type Plugin, type RolldownBuild, rolldown } from 'rolldown';
 import { bundledPackages, noticesOf } from './notices.ts';
 
 const root = join(import.meta.dirname, '..');
 const dist = join(root, 'dist');
 /** Says which inputs dist/ was made from. Not published (`files` in package.json). */
 const STAMP = '.build-stamp';
-const SDK_FOLDERS = 'providers/*/sdk';
 /** The entry that bin/run.js starts for `proxy`. */
 const FAST_ENTRY = 'src/fast/main.ts';
 
@@ -52,30 +52,6 @@ function compile(outDir: string): void {
     stdio: 'inherit',
   });
   if (status !== 0) throw new Error('tsc found errors; dist/ is as it was');
-}
-
-/** Replaces what tsc made of one cloud's SDK modules by bundles that share chunks, and puts the licence texts beside them. */
-async function bundleSdk(folder: string, outDir: string): Promise<void> {
-  const modules = globSync(`src/${folder}/*.ts`, { cwd: root });
-  const bundle = await rolldown({
-    cwd: root,
-    input: Object.fromEntries(modules.map((file) => [file.slice(`src/${folder}/`.length, -'.ts'.length), file])),
-    platform: 'node',
-    // The clients' ES modules shake; their CommonJS files, which Node itself would take, do not (ec2: 1.6 MB instead of 67 kB).
-    resolve: { mainFields: ['module', 'main'] },
-    plugins: [builtinsAsTheyAre],
-  });
-  const { output } = await bundle.write({
-    dir: join(outDir, folder),
-    format: 'esm',
-    chunkFileNames: 'shared-[name]-[hash].js',
-    // A client is constructed by name in no place, and stack traces should be readable: no minifying.
-    minify: false,
-  });
-  await bundle.close();
-  const chunks = output.filter((file): file is OutputChunk => file.type === 'chunk');
-  const packages = bundledPackages(chunks.flatMap((chunk) => chunk.moduleIds));
-  writeFileSync(join(outDir, folder, 'THIRD-PARTY-NOTICES.txt'), noticesOf(packages));
 }
 
 /**
@@ -122,16 +98,56 @@ async function bundleFast(outDir: string): Promise<void> {
     // Modules that are loaded later by one and at once by another are in both, which is what is wanted.
     checks: { ineffectiveDynamicImport: false },
   });
+  await write(bundle, folder, 'parts');
+}
+
+/** Writes a bundle and, beside its parts, the licence texts of the packages in it. */
+async function write(bundle: RolldownBuild, dir: string, parts: string): Promise<void> {
   const { output } = await bundle.write({
-    dir: folder,
+    dir,
     format: 'esm',
-    chunkFileNames: 'parts/[name]-[hash].js',
+    entryFileNames: '[name].js',
+    chunkFileNames: `${parts}/[name]-[hash].js`,
+    // A client is constructed by name in no place, and stack traces should be readable.
     minify: false,
   });
   await bundle.close();
   const chunks = output.filter((file): file is OutputChunk => file.type === 'chunk');
   const packages = bundledPackages(chunks.flatMap((chunk) => chunk.moduleIds));
-  writeFileSync(join(folder, 'THIRD-PARTY-NOTICES.txt'), noticesOf(packages));
+  writeFileSync(join(dir, parts, 'THIRD-PARTY-NOTICES.txt'), noticesOf(packages));
+}
+
+/** What oclif starts: the program, its help, and each command, at the places where the manifest says that they are. */
+const COMMAND_ENTRIES = ['src/cli/{main,help,command-not-found}.ts', 'src/commands/**/*.ts'];
+
+/**
+ * The commands again, as parts that they share: to find, read and link two hundred small modules takes longer than to run them. Packages
+ * stay where they are, but for the SDKs, of which a small part is used, and `ws`, which is many small files.
+ */
+async function bundleCommands(outDir: string): Promise<void> {
+  const files = COMMAND_ENTRIES.flatMap((pattern) => globSync(pattern, { cwd: root }));
+  const bundle = await rolldown({
+    cwd: root,
+    input: Object.fromEntries(files.map((file) => [file.slice('src/'.length, -'.ts'.length), file])),
+    platform: 'node',
+    resolve: { mainFields: ['module', 'main'] },
+    // The SDKs' ES modules shake; their CommonJS files, which Node itself would take, do not (ec2: 1.6 MB instead of 67 kB).
+    external: isLeftAlone,
+    plugins: [builtinsAsTheyAre],
+    checks: { ineffectiveDynamicImport: false },
+  });
+  for (const file of globSync('**/*.js', { cwd: outDir })) rmSync(join(outDir, file));
+  await write(bundle, outDir, 'parts');
+}
+
+const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+  readonly dependencies: Readonly<Record<string, string>>;
+};
+const BUNDLED = /^(@aws-sdk\/|@smithy\/|google-auth-library$|ini$|ws$)/;
+
+/** A package of ours that is loaded from where npm puts it. */
+function isLeftAlone(id: string): boolean {
+  return Object.keys(dependencies).some((name) => !BUNDLED.test(name) && (id === name || id.startsWith(`${name}/`)));
 }
 
 /** Puts the new tree in place of the old one; another build that ends at the same moment makes this one try again. */
@@ -158,7 +174,7 @@ async function build(): Promise<void> {
   mkdirSync(join(root, 'tmp'), { recursive: true });
   try {
     compile(next);
-    for (const folder of globSync(SDK_FOLDERS, { cwd: join(root, 'src') })) await bundleSdk(folder, next);
+    await bundleCommands(next);
     await bundleFast(next);
     writeFileSync(join(next, STAMP), print);
     swapIn(next);
