@@ -81,6 +81,8 @@ export function logIn(
     };
 
     arm(HANDSHAKE_LIMIT);
+    // While the stream was dialled: a signal that has aborted tells nobody any more.
+    if (signal.aborted) return onAbort();
     signal.addEventListener('abort', onAbort, { once: true });
     stream.once('data', (chunk: Buffer) => {
       progress = { ...progress, opening: Buffer.from(chunk.subarray(0, 64)) };

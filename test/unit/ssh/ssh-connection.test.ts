@@ -148,6 +148,26 @@ test('called off in the middle of a handshake', async (t) => {
   assert.equal(clock.pending, 0);
 });
 
+test('called off while the stream was dialled, by a dialer that does not look', async (t) => {
+  const { world, clock } = await worldIn(t);
+  const port = await oddServer(t, (socket) => socket.write('SSH-2.0-slow\r\n'));
+  const calledOff = new AbortController();
+  const reason = new Error('enough');
+  const { dial } = loopbackDialer();
+  const dialer: ReturnType<typeof loopbackDialer> = {
+    ...loopbackDialer(),
+    dial: async (to, signal) => {
+      const stream = await dial(to, signal);
+      calledOff.abort(reason);
+      return stream;
+    },
+  };
+  const server = { to: { port }, label: 'web-1', hostKeys: hostKeysOf(world) };
+  const attempt = connectSsh(world, dialer, server, keyLogin(ephemeralKey()), {}, calledOff.signal);
+  assert.equal(await failureOf(attempt), reason);
+  assert.equal(clock.pending, 0);
+});
+
 test('a connection that breaks says so', async (t) => {
   const { world } = await worldIn(t);
   await using sshd = await new TestSshd().listen();
