@@ -35,6 +35,7 @@ export class AuditTrail {
   #identity: Identity | undefined;
   #hasWarned = false;
   #hasEnded = false;
+  #lastDenial: CloudtunError | undefined;
 
   constructor(world: World, journal: AuditSink, subject: TrailSubject) {
     this.#world = world;
@@ -99,8 +100,11 @@ export class AuditTrail {
     });
   }
 
-  /** The cloud or a policy refused. May come before anything was opened, or without a route. */
+  /** The cloud, a policy or an sshd refused. May come before anything was opened, or without a route. The same refusal is told once. */
   denied(error: CloudtunError, route?: Route): void {
+    // Whoever waits for a login gets the same error, and so does whoever asked for the whole way.
+    if (error === this.#lastDenial) return;
+    this.#lastDenial = error;
     this.#note('denial', { ...this.#who(), ...(route && this.#what(route)), ...errorFields(error) });
   }
 

@@ -180,7 +180,7 @@ export class BrokeredTunnel implements OpenedTunnel {
 
   /** @throws `error`, always */
   #hopRefused(to: RemoteEndpoint, error: unknown): never {
-    if (isDenial(error)) this.#trail.denied(error, this.#behind(to));
+    if (isRefusedLogin(error)) this.#trail.denied(error, this.#behind(to));
     if (isHopless(error)) this.#tellLost(error);
     throw error;
   }
@@ -264,6 +264,11 @@ export function newTrail(context: BrokerContext, request: TunnelRequest, identit
 
 export function isDenial(error: unknown): error is CloudtunError {
   return hasCode(error, 'CT_DENIED') || hasCode(error, 'CT_POLICY');
+}
+
+/** Of a login on the way: what the journal calls a denial, as it does for a login to the target itself. */
+export function isRefusedLogin(error: unknown): error is CloudtunError {
+  return isDenial(error) || hasCode(error, 'CT_LOGIN_REFUSED');
 }
 
 /** Of a login on the way: no waiting mends it. */

@@ -6,7 +6,7 @@ import { type NodeTarget, type Route, type Target, targetLabel } from '../domain
 import type { TunnelEventListener } from '../domain/tunnel-event.ts';
 import type { AuditTrail } from './audit-trail.ts';
 import type { BrokerContext, OpenedTunnel, TunnelRequest } from './broker-types.ts';
-import { isDenial, isHopless, newTrail } from './brokered-tunnel.ts';
+import { isHopless, isRefusedLogin, newTrail } from './brokered-tunnel.ts';
 import { HopDialer } from './hop-dialer.ts';
 import type { Chain } from './login-way.ts';
 import { requestedEndpoints } from './route.ts';
@@ -74,7 +74,7 @@ export class ChainedTunnel implements OpenedTunnel {
     try {
       return await (this.#hops.at(-1) ?? this.#base.dialer).dial(this.#seen(to), signal);
     } catch (thrown) {
-      if (isDenial(thrown)) this.#trail.denied(thrown, this.#route(to));
+      if (isRefusedLogin(thrown)) this.#trail.denied(thrown, this.#route(to));
       if (isHopless(thrown) && !this.#isAnywhere) this.#tellLost(thrown);
       throw thrown;
     }

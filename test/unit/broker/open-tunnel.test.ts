@@ -249,6 +249,27 @@ test('a denial is recorded, while resolving and while starting the session, and 
   assert.equal(records()[2]!.target, 'orders-prod');
 });
 
+test('a login on the way that is refused is recorded as a denial, once for all who waited for it', async (t) => {
+  const { context, provider, records } = await broker(t);
+  provider.node = { ...BASTION, privateIp: '10.0.0.1' };
+  const refused = failure('CT_LOGIN_REFUSED');
+  const request: TunnelRequest = {
+    kind: 'machine',
+    text: 'inner',
+    via: [parseHopName('bastion')],
+    to: [{ host: 'vault.internal', port: 80 }],
+  };
+  const openHop = () => Promise.reject(refused);
+  await using opened = await openTunnel({ ...context, openHop }, request, { onEvent: () => {} }, never);
+  for (const to of [...request.to, ...request.to]) await assert.rejects(opened.dialer.dial(to, never), refused);
+  opened.denied(refused);
+  const denials = records().filter(({ event }) => event === 'denial');
+  assert.deepEqual(
+    denials.map(({ code, to }) => [code, to]),
+    [['CT_LOGIN_REFUSED', 'vault.internal:80']],
+  );
+});
+
 test('an unknown target is no denial, and does not wait for who asks', async (t) => {
   const { open, provider, records } = await broker(t);
   provider.identity = () => new Promise(() => {});
