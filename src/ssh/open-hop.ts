@@ -18,7 +18,7 @@ export async function openHop(
 ): Promise<Hop> {
   let hostKey: HostKeyVerdict | undefined;
   let by = 'a key of your own';
-  const connection = await openLogin(
+  const opening = openLogin(
     world,
     place,
     { user, port, credentials: [], forwardAgent: undefined },
@@ -34,6 +34,15 @@ export async function openHop(
     },
     signal,
   );
+  const connection = await opening.catch((error: unknown) => {
+    // It is remembered by now, so this is the only time that anybody can be told.
+    if (hostKey?.trust === 'first-use') onEvent({ type: 'warning', message: firstUse(place.target, hostKey) });
+    throw error;
+  });
   if (hostKey) onEvent({ type: 'hop', hop: targetLabel(place.target), user: connection.user, by, hostKey });
   return { ...sshHop(connection), closed: connection.closed };
+}
+
+function firstUse(target: Target, { type, fingerprint }: HostKeyVerdict): string {
+  return `host key ${type} ${fingerprint} of ${targetLabel(target)} was seen for the first time, and is trusted from now on`;
 }

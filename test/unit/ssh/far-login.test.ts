@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import type { FarHostTarget } from '../../../src/domain/target.ts';
+import type { TunnelEvent } from '../../../src/domain/tunnel-event.ts';
 import { ephemeralKey } from '../../../src/ssh/ephemeral-key.ts';
 import type { HostKeyVerdict } from '../../../src/ssh/host-keys.ts';
+import { openHop } from '../../../src/ssh/open-hop.ts';
 import { openLogin } from '../../../src/ssh/open-login.ts';
 import { FakeProvider } from '../../support/fake-provider.ts';
 import { manualWorld } from '../../support/manual-world.ts';
@@ -38,4 +42,30 @@ test('two servers on two ports of a host have keys of their own, and each is hel
   await logIn(other);
   await logIn(one);
   assert.deepEqual(seen, ['first-use', 'first-use', 'known']);
+});
+
+test('a hop whose key is trusted for the first time says so, also when it then refuses the login', async (t) => {
+  const home = await temporaryDirectory(t);
+  const { world } = manualWorld({ home });
+  await mkdir(join(home, '.ssh'));
+  await writeFile(join(home, '.ssh/id_ed25519'), ephemeralKey().privateKey.reveal());
+  await using sshd = await new TestSshd().listen();
+  const place = { provider: new FakeProvider(), target: TARGET, dialer: loopbackDialer() };
+  const events: TunnelEvent[] = [];
+  const logIn = () =>
+    openHop(
+      world,
+      place,
+      { user: 'alice', port: sshd.port },
+      (event) => events.push(event),
+      new AbortController().signal,
+    );
+  await assert.rejects(logIn(), { code: 'CT_LOGIN_REFUSED' });
+  await assert.rejects(logIn(), { code: 'CT_LOGIN_REFUSED' });
+  assert.deepEqual(
+    events.map(
+      (event) => event.type === 'warning' && /^host key ssh-\S+ SHA256:\S+ of inner was seen/.test(event.message),
+    ),
+    [true],
+  );
 });
