@@ -21,6 +21,20 @@ export interface SocksRules {
   readonly except: readonly HostPattern[];
 }
 
+/**
+ * Where a machine of the clouds gets its own credentials: by a login to it anybody behind the port could ask for them, a page in a browser
+ * among them. The agent of Session Manager refuses such addresses by itself.
+ */
+const METADATA_BLOCKS: readonly Cidr[] = ['169.254.0.0/16', '::ffff:a9fe:0/112', 'fe80::/10', 'fd00:ec2::/32'].flatMap(
+  (text) => parseCidr(text) ?? [],
+);
+const METADATA_NAMES: readonly string[] = [
+  'metadata',
+  'metadata.google.internal',
+  'instance-data',
+  'instance-data.ec2.internal',
+];
+
 /** How the machine at the far end itself may be called. */
 const ITSELF: readonly string[] = ['localhost', '127.0.0.1', '::1'];
 
@@ -57,6 +71,15 @@ export function objectionTo({ only, except }: SocksRules, host: string): Cloudtu
   const names = isItself(host) ? [...ITSELF, host] : [host];
   const excepted = except.find((pattern) => names.some((name) => matches(pattern, name)));
   if (excepted) return forbidden(`${host} is kept out by --except ${excepted.text}`);
+  if (
+    isMetadata(host) &&
+    !only.some((pattern) => names.some((name) => matches(pattern, name)) && isAbout(pattern, host))
+  ) {
+    return forbidden(
+      `${host} is the metadata service of the machine, which gives out its credentials`,
+      `if that is wanted: --only ${host}`,
+    );
+  }
   if (only.length === 0 || only.some((pattern) => names.some((name) => matches(pattern, name)))) return undefined;
   const listed = only.map(({ text }) => text).join(', ');
   const isNameAmongAddresses = isIP(host) === 0 && only.every(({ kind }) => kind === 'addresses');
@@ -64,6 +87,24 @@ export function objectionTo({ only, except }: SocksRules, host: string): Cloudtu
     `${host} is not among --only ${listed}`,
     isNameAmongAddresses ? 'names are resolved on the far side: allow them by name' : undefined,
   );
+}
+
+function isMetadata(host: string): boolean {
+  const address = parseCidr(writtenOut(host));
+  if (address === undefined) return METADATA_NAMES.includes(withoutDot(host));
+  return METADATA_BLOCKS.some((block) => covers(block, address));
+}
+
+/** `2852039166` and `0xa9fea9fe` are addresses too, to the resolver of the far side; and so they are to a URL. */
+function writtenOut(host: string): string {
+  if (isIP(host) !== 0 || !/^[\da-fx.]+$/i.test(host)) return host;
+  return URL.parse(`http://${host}`)?.hostname ?? host;
+}
+
+/** Whether a rule that fits was written for metadata services, and not for everything of a kind. */
+function isAbout(pattern: HostPattern, host: string): boolean {
+  if (pattern.kind === 'name') return withoutDot(pattern.text.toLowerCase()) === withoutDot(host);
+  return METADATA_BLOCKS.some((block) => covers(block, pattern.cidr));
 }
 
 function matches(pattern: HostPattern, host: string): boolean {

@@ -25,6 +25,25 @@ describe('rules', () => {
     [[], ['localhost'], '127.0.0.1', '127.0.0.1 is kept out by --except localhost'],
     [[], ['127.0.0.1'], 'localhost', 'localhost is kept out by --except 127.0.0.1'],
     [['localhost'], [], '::1', undefined],
+    ...(
+      [
+        [[], '169.254.169.254'],
+        [['*.internal', '*'], 'metadata.google.internal'],
+        [['0.0.0.0/0'], '169.254.169.254'],
+        [['*'], 'metadata.google.internal.'],
+        [['*', '::/0'], 'fd00:ec2::254'],
+        [['*', '::/0'], '::ffff:a9fe:a9fe'],
+        [[], '2852039166'],
+        [[], '0xa9.0xfea9fe'],
+      ] as const
+    ).map(
+      ([only, host]) =>
+        [only, [], host, `${host} is the metadata service of the machine, which gives out its credentials`] as const,
+    ),
+    [['169.254.169.254'], [], '169.254.169.254', undefined],
+    [['169.254.0.0/16'], [], '169.254.169.254', undefined],
+    [['metadata.google.internal'], [], 'metadata.google.internal', undefined],
+    [[], [], 'face.cafe', undefined],
     [['*.internal'], [], 'localhost', 'localhost is not among --only *.internal'],
   ] as const) {
     const said = `only [${only}] except [${except}]: ${host}`;
