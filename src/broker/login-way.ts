@@ -136,8 +136,9 @@ export function loginWay(request: TunnelRequest): LoginWay {
     : { base, login: loginOf(base), hops: [...hops, itself], end: undefined, isItself: false };
 }
 
-function loginOf({ user, port }: HopName): OwnHop {
-  return { isWanted: user !== undefined, ...(user !== undefined && { user }), ...(port !== undefined && { port }) };
+function loginOf({ user, usualUser = user, port }: HopName): OwnHop {
+  const isWanted = user !== undefined;
+  return { isWanted, ...(usualUser !== undefined && { user: usualUser }), ...(port !== undefined && { port }) };
 }
 
 /** Finds every machine of a way, each as the one before it is logged in to. @throws as `findHop`; for a database as `TargetFinder.findDatabase` */

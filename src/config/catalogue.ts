@@ -142,17 +142,26 @@ function hopsOf(
 /** @param isBehind another hop: it is logged in to in any case, and its login of the catalogue counts */
 function hopOf(hop: HopName, { entry, place }: PlacedEntry, isBehind: boolean): HopName {
   const machine = machineOf(entry);
-  const text = machine?.instance ?? entry.host;
+  const text = machine ? nameAnywhere(machine, entry) : entry.host;
   if (text === undefined) throw noWay(hop.text, place);
   const user = hop.user ?? (isBehind ? entry.user : undefined);
+  const usualUser = user === undefined ? entry.user : undefined;
   const port = hop.port ?? (machine ? undefined : entry.hostPort);
   return {
     written: `${text}${port === undefined ? '' : `:${port}`}`,
     text,
     ...(machine && { cloud: machine.cloud }),
     ...(user !== undefined && { user }),
+    ...(usualUser !== undefined && { usualUser }),
     ...(port !== undefined && { port }),
   };
+}
+
+/** A machine on the way to one in another zone must not be looked for there: what the file says of its place goes into its name. */
+function nameAnywhere({ cloud, instance, ...place }: MachineEntry, entry: TargetEntry): string {
+  const { project = entry.project, zone = entry.zone } = place;
+  const isWhole = cloud !== 'gcp' || project === undefined || zone === undefined || !/^[a-z][a-z0-9-]*$/.test(instance);
+  return isWhole ? instance : `${project}/${zone}/${instance}`;
 }
 
 /** The entry of the catalogue at which a way begins, whose place is the place of what is behind it. */
@@ -175,7 +184,12 @@ export function resolveHops(names: readonly string[], catalogue: Pick<Catalogue,
     const entry: TargetEntry =
       target.kind === 'host'
         ? { host: target.host, hostPort: target.hostPort, user: target.user }
-        : { [target.cloud]: { instance: target.instance }, user: target.user };
+        : {
+            [target.cloud]: { instance: target.instance },
+            user: target.user,
+            project: target.project,
+            zone: target.zone,
+          };
     return [...before, hopOf(hop, { entry, place: target.place }, index + before.length > 0)];
   });
 }

@@ -10,6 +10,8 @@ export interface HopName {
   readonly written: string;
   readonly cloud?: ProviderId;
   readonly user?: string;
+  /** As whom, if it has to be logged in to; `user` asks for it. */
+  readonly usualUser?: string;
   /** A TARGET of spec section 3, or a host as the hop before it sees it. */
   readonly text: string;
   /** Of its SSH server. */

@@ -25,9 +25,9 @@ interface Practice {
 }
 
 /** A lab with real servers, a catalogue, and the config that `ssh-config` wrote for it. OpenSSH takes no HOME, so it is named. */
-async function practice(t: TestContext): Promise<Practice> {
+async function practice(t: TestContext, onlyOf?: readonly string[]): Promise<Practice> {
   const cli = await cliLab(t);
-  opensshLab(t, cli.lab);
+  opensshLab(t, cli.lab, { ...(onlyOf && { onlyOf }) });
   writeFileSync(join(cli.home, 'cloudtun.yaml'), CATALOGUE);
   const installed = await cli.run(['ssh-config', '--install']);
   assert.equal(installed.code, 0, installed.stderr);
@@ -81,6 +81,26 @@ suite('OpenSSH through the config of ssh-config', { skip }, () => {
       /^warning: no key was let in: .* \(CT_DENIED\)$.*SendSSHPublicKey.*Permission denied/ms,
     );
     cli.lab.apiFaults.clear();
+    assert.deepEqual(cli.openSessions(), []);
+  });
+
+  test('machines behind others, and one that takes keys from its metadata, by name', async (t) => {
+    // An sshd of this machine would look for the addresses of the lab in the networks of this machine.
+    const { cli, ssh } = await practice(t, ['inner-1', 'inner-g']);
+    writeFileSync(
+      join(cli.home, 'cloudtun.yaml'),
+      `${CATALOGUE}  hop: { aws: { instance: bastion-a } }
+  inner: { aws: { instance: inner-1 }, via: hop, user: ${opensshUser} }
+  gate: { gcp: { instance: bastion-g, project: acme-practice, zone: asia-northeast1-a }, user: alice_example_com }
+  innerg: { gcp: { instance: inner-g, project: acme-practice, zone: asia-northeast1-c }, via: gate, user: ${opensshUser} }
+`,
+    );
+    const installed = await cli.run(['ssh-config', '--install']);
+    assert.equal(installed.code, 0, installed.stderr);
+    for (const name of ['gate', 'inner', 'innerg']) {
+      const run = await ssh([name, SCRIPT]);
+      assert.deepEqual([run.code, run.stdout], [7, 'hi\n'], `${name}: ${run.stderr}`);
+    }
     assert.deepEqual(cli.openSessions(), []);
   });
 

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import { completeTargets } from '../../../src/config/catalogue.ts';
+import { completeTargets, resolveHops } from '../../../src/config/catalogue.ts';
 import { loadCatalogue } from '../../../src/config/load.ts';
 import { parseCatalogue } from '../../../src/config/parse.ts';
 import { placeIn, tunnelSettings } from '../../../src/config/tunnel-settings.ts';
@@ -190,6 +190,20 @@ suite('targets of two clouds', () => {
     assert.equal(web?.kind === 'machine' && web.instance, 'web-1');
     const other = targets.get('other');
     assert.deepEqual(other?.via, [{ written: 'gcp:bastion', cloud: 'gcp', text: 'bastion' }]);
+  });
+
+  test('a machine on the way is named with its own zone, and its login is kept for when it is needed', () => {
+    const targets = complete(
+      `  gate: { gcp: { instance: gate-1, project: acme, zone: zone-a }, user: ops }
+  inner: { gcp: { instance: inner-1, project: acme, zone: zone-c }, via: gate, user: app }
+  far: { host: 10.0.0.5, hostPort: 80, via: inner }
+`,
+    );
+    const gate = { written: 'acme/zone-a/gate-1', text: 'acme/zone-a/gate-1', cloud: 'gcp', usualUser: 'ops' } as const;
+    assert.deepEqual(targets.get('inner')?.via, [gate]);
+    const inner = { written: 'acme/zone-c/inner-1', text: 'acme/zone-c/inner-1', cloud: 'gcp', user: 'app' } as const;
+    assert.deepEqual(targets.get('far')?.via, [gate, inner]);
+    assert.deepEqual(resolveHops(['far'], { targets }).slice(0, 2), [gate, inner]);
   });
 
   test('a database and its via in different clouds are an error with its place', () => {
