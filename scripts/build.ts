@@ -1,6 +1,6 @@
 /**
- * Builds dist/ from src/: `tsc` checks everything and writes the declarations, then two bundles are made: the commands of oclif with the
- * parts that they share, and the entry of `proxy` as one.
+ * Builds dist/ from src/: `tsc` checks everything and writes it in the language of the oldest Node that is supported; of that two bundles
+ * are made, the commands of oclif with the parts that they share, and the entry of `proxy` as one.
  *
  * Why bundles: imported whole, the AWS clients cost 90 MiB of resident memory and 300 ms, nearly all of it operations that are never
  * called. Bundled and tree-shaken the same modules cost 11 MiB (docs/adr/0008). And to find, read and link two hundred modules of our
@@ -22,7 +22,7 @@ const dist = join(root, 'dist');
 /** Says which inputs dist/ was made from. Not published (`files` in package.json). */
 const STAMP = '.build-stamp';
 /** The entry that bin/run.js starts for `proxy`. */
-const FAST_ENTRY = 'src/fast/main.ts';
+const FAST_ENTRY = 'fast/main.js';
 
 function fingerprint(): string {
   const inputs = [
@@ -86,11 +86,10 @@ const DYNAMIC_BUILTIN = /\bimport\(["'](?:node:)?(https?)["']\)/g;
  * `proxy` again, as few files: to find and load two hundred modules takes half of the time until its first byte. What it loads later is
  * in files of its own, and packages that only hops, catalogues and proxies need stay where they are.
  */
-async function bundleFast(outDir: string): Promise<void> {
-  const folder = join(outDir, 'fast');
+async function bundleFast(compiled: string, outDir: string): Promise<void> {
   const bundle = await rolldown({
     cwd: root,
-    input: { main: FAST_ENTRY },
+    input: { main: join(compiled, FAST_ENTRY) },
     platform: 'node',
     resolve: { mainFields: ['module', 'main'] },
     external: ['ssh2', 'yaml', 'zod', 'http-proxy-agent', 'https-proxy-agent', 'socks-proxy-agent'],
@@ -98,37 +97,37 @@ async function bundleFast(outDir: string): Promise<void> {
     // Modules that are loaded later by one and at once by another are in both, which is what is wanted.
     checks: { ineffectiveDynamicImport: false },
   });
-  await write(bundle, folder, 'parts');
+  await write(bundle, join(outDir, 'fast'));
 }
 
 /** Writes a bundle and, beside its parts, the licence texts of the packages in it. */
-async function write(bundle: RolldownBuild, dir: string, parts: string): Promise<void> {
+async function write(bundle: RolldownBuild, dir: string): Promise<void> {
   const { output } = await bundle.write({
     dir,
     format: 'esm',
     entryFileNames: '[name].js',
-    chunkFileNames: `${parts}/[name]-[hash].js`,
+    chunkFileNames: 'parts/[name]-[hash].js',
     // A client is constructed by name in no place, and stack traces should be readable.
     minify: false,
   });
   await bundle.close();
   const chunks = output.filter((file): file is OutputChunk => file.type === 'chunk');
   const packages = bundledPackages(chunks.flatMap((chunk) => chunk.moduleIds));
-  writeFileSync(join(dir, parts, 'THIRD-PARTY-NOTICES.txt'), noticesOf(packages));
+  writeFileSync(join(dir, 'parts', 'THIRD-PARTY-NOTICES.txt'), noticesOf(packages));
 }
 
 /** What oclif starts: the program, its help, and each command, at the places where the manifest says that they are. */
-const COMMAND_ENTRIES = ['src/cli/{main,help,command-not-found}.ts', 'src/commands/**/*.ts'];
+const COMMAND_ENTRIES = ['cli/{main,help,command-not-found}.js', 'commands/**/*.js'];
 
 /**
  * The commands again, as parts that they share: to find, read and link two hundred small modules takes longer than to run them. Packages
  * stay where they are, but for the SDKs, of which a small part is used, and `ws`, which is many small files.
  */
-async function bundleCommands(outDir: string): Promise<void> {
-  const files = COMMAND_ENTRIES.flatMap((pattern) => globSync(pattern, { cwd: root }));
+async function bundleCommands(compiled: string, outDir: string): Promise<void> {
+  const files = COMMAND_ENTRIES.flatMap((pattern) => globSync(pattern, { cwd: compiled }));
   const bundle = await rolldown({
     cwd: root,
-    input: Object.fromEntries(files.map((file) => [file.slice('src/'.length, -'.ts'.length), file])),
+    input: Object.fromEntries(files.map((file) => [file.slice(0, -'.js'.length), join(compiled, file)])),
     platform: 'node',
     resolve: { mainFields: ['module', 'main'] },
     // The SDKs' ES modules shake; their CommonJS files, which Node itself would take, do not (ec2: 1.6 MB instead of 67 kB).
@@ -136,8 +135,7 @@ async function bundleCommands(outDir: string): Promise<void> {
     plugins: [builtinsAsTheyAre],
     checks: { ineffectiveDynamicImport: false },
   });
-  for (const file of globSync('**/*.js', { cwd: outDir })) rmSync(join(outDir, file));
-  await write(bundle, outDir, 'parts');
+  await write(bundle, outDir);
 }
 
 const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
@@ -171,15 +169,17 @@ async function build(): Promise<void> {
   if (!process.argv.includes('--force') && isUpToDate(print)) return;
   const started = performance.now();
   const next = join(root, 'tmp', `build-${process.pid}`);
+  const compiled = `${next}-compiled`;
   mkdirSync(join(root, 'tmp'), { recursive: true });
   try {
-    compile(next);
-    await bundleCommands(next);
-    await bundleFast(next);
+    compile(compiled);
+    await bundleCommands(compiled, next);
+    await bundleFast(compiled, next);
     writeFileSync(join(next, STAMP), print);
     swapIn(next);
   } finally {
     rmSync(next, { recursive: true, force: true });
+    rmSync(compiled, { recursive: true, force: true });
   }
   process.stdout.write(`built dist/ in ${((performance.now() - started) / 1000).toFixed(1)}s\n`);
 }
