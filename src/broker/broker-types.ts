@@ -26,7 +26,7 @@ export interface MachineRequest extends SessionOptions {
   /** A TARGET of spec section 3 that is a machine. */
   readonly text: string;
   readonly to: readonly RemoteEndpoint[];
-  /** Endpoints that come up later may be dialled as well: any that the target reaches (broker/destinations.ts, `OnDemand`). */
+  /** Endpoints that come up later may be dialled as well, wherever the target reaches (broker/destinations.ts, `OnDemand`). */
   readonly anywhere?: true;
   /** Machines to go through, from here outwards; the target itself when absent. */
   readonly via?: readonly HopName[];

@@ -26,7 +26,7 @@ const FOREIGN: Readonly<Record<string, readonly [what: string, hint: string]>> =
 };
 
 /**
- * A flag of ssh that this client does not have, among the words before the remote command: told by name and not as any unknown flag.
+ * A flag of ssh that this client does not have, among the words before the remote command: told by name, not like one that nobody knows.
  *
  * @param argv with `--` before the remote command
  * @param flags of the command

@@ -35,7 +35,7 @@ export interface PlanFlags extends TunnelFlags {
 export interface PlannedRule {
   /** Addresses of this rule alone; undefined: those of the settings. */
   readonly bind?: readonly string[];
-  /** 0: any free port. */
+  /** 0 stands for any free port. */
   readonly port: number | ((place: PortPlace) => number);
   /** Undefined for a database, whose endpoint the cloud knows, and for `socks`, whose clients name theirs. */
   readonly to?: RemoteEndpoint;

@@ -6,7 +6,7 @@ import { CloudtunError } from '../domain/errors.ts';
 export interface ParsedRule {
   /** An IP address, `localhost`, or `*` for all addresses; absent when the rule does not say. */
   readonly bind?: string;
-  /** 0: any free port. */
+  /** 0 stands for any free port. */
   readonly port: number;
   /** Without `host`: a port of the target itself. */
   readonly to: RemoteEndpoint;

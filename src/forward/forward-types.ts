@@ -8,7 +8,7 @@ import type { TunnelEvent } from '../domain/tunnel-event.ts';
 export interface ListenRule {
   /** Addresses to bind, every one of them or none: IP addresses, `localhost`, or `*` for all (see `bindAddresses`). */
   readonly bind: readonly string[];
-  /** 0: any free port, the same one on every address. */
+  /** 0 stands for any free port, the same one on every address. */
   readonly port: number;
 }
 

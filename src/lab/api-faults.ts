@@ -53,7 +53,7 @@ export class ApiFaults {
     this.#faults = [];
   }
 
-  /** What strikes this call, in the order of setting: any number of delays, and at most one failure. Counts it as struck. */
+  /** What strikes this call, in the order of setting: delays as many as there are, and at most one failure. Counts it as struck. */
   strike(action: string): readonly ApiFault[] {
     const struck: ApiFault[] = [];
     for (const entry of this.#faults) {

@@ -101,7 +101,7 @@ const planSchema = z.strictObject({
 
 const loosely = <T extends z.ZodRawShape>(schema: z.ZodObject<T>) => schema.partial().strict();
 
-/** What may be POSTed: any part of a plan. */
+/** What may be POSTed, which is some part of a plan. */
 export const faultPatchSchema = z.strictObject({
   ...planSchema.partial().shape,
   input: loosely(directionSchema).optional(),

@@ -12,7 +12,7 @@ import { ClientGone, PacketSocket } from './packet-socket.ts';
 import { LAB_USERS, type LabUser } from './users.ts';
 
 export interface MysqlDatabaseOptions {
-  /** 0, the default: any free port. */
+  /** 0, the default, stands for any free port. */
   readonly port?: number;
   readonly users?: readonly LabUser[];
   /** MySQL's max_connect_errors, 100 unless given. */

@@ -23,7 +23,7 @@ import { SEED_DATABASE } from './seed.ts';
 import { describeUsers, LAB_USERS, type LabUser } from './users.ts';
 
 export interface PostgresDatabaseOptions {
-  /** 0, the default: any free port. */
+  /** 0, the default, stands for any free port. */
   readonly port?: number;
   readonly users?: readonly LabUser[];
 }

@@ -3,8 +3,8 @@ import test from 'node:test';
 import { clientConfig } from '../../../src/ssh/client-config.ts';
 import { includeLine, includes, ownHosts, withInclude, withoutInclude } from '../../../src/ssh/include-line.ts';
 
-const FILE = '/home/alice/.config/cloudtun/ssh_config';
-const HOME = '/home/alice';
+const FILE = '/people/alice/.config/cloudtun/ssh_config';
+const HOME = '/people/alice';
 
 test('the same hosts give the same text, users before what is common, words fit for a shell and for ssh', () => {
   const hosts = [
@@ -12,9 +12,9 @@ test('the same hosts give the same text, users before what is common, words fit 
     { name: 'app', remark: 'the cloud suggests no user', isTaken: true },
   ];
   const config = {
-    command: ['/opt/node 24/bin/node', "/home/o'hara/run.js"],
-    folder: '/home/100%/ssh',
-    catalogue: '/work/acme',
+    command: ['/programs/node 24/node', "/programs/o'hara/run.js"],
+    folder: '/state/100%/ssh',
+    catalogue: '/acme/catalogue',
     hosts,
   };
   const text = clientConfig(config);
@@ -27,10 +27,10 @@ test('the same hosts give the same text, users before what is common, words fit 
     '    # ubuntu: it runs Ubuntu',
     '    User ubuntu',
     `Host web *.cloudtun i-???????? i-${'?'.repeat(17)} mi-${'?'.repeat(17)}`,
-    `    ProxyCommand '/opt/node 24/bin/node' '/home/o'\\''hara/run.js' proxy --login '%r' --ssh-files /home/100%%/ssh --catalogue /work/acme -- '%n' %p`,
+    `    ProxyCommand '/programs/node 24/node' '/programs/o'\\''hara/run.js' proxy --login '%r' --ssh-files /state/100%%/ssh --catalogue /acme/catalogue -- '%n' %p`,
   ]);
-  assert.ok(lines.includes('    IdentityAgent "/home/100%%/ssh/%r@%n:%p"'));
-  assert.ok(lines.includes('    UserKnownHostsFile "/home/100%%/ssh/%n:%p.keys"'));
+  assert.ok(lines.includes('    IdentityAgent "/state/100%%/ssh/%r@%n:%p"'));
+  assert.ok(lines.includes('    UserKnownHostsFile "/state/100%%/ssh/%n:%p.keys"'));
   assert.ok(lines.includes('    StrictHostKeyChecking yes'));
 });
 

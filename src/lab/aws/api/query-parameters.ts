@@ -1,6 +1,6 @@
 import { AwsFault } from './aws-fault.ts';
 
-/** A filter as EC2 and RDS take it: any of the values, and every filter, must fit. */
+/** A filter as EC2 and RDS take it: one of the values, and every filter, must fit. */
 export interface QueryFilter {
   readonly name: string;
   readonly values: readonly string[];

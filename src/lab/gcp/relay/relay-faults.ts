@@ -129,7 +129,7 @@ const planSchema = z.strictObject({
 
 const partial = <T extends z.ZodRawShape>(schema: z.ZodObject<T>) => schema.partial().strict().optional();
 
-/** What may be POSTed: any part of a plan. */
+/** What may be POSTed, which is some part of a plan. */
 export const relayPatchSchema = z.strictObject({
   ...planSchema.partial().shape,
   cutInput: partial(cutSchema),

@@ -45,7 +45,7 @@ test('bounded in bytes, however few', () => {
   assert.ok(buffer.hold(4, 1, piece));
 });
 
-test('numbers beyond 2^32 are as good as any', () => {
+test('numbers beyond 2^32 are as good as others', () => {
   const buffer = new ReorderBuffer();
   for (const number of [2 ** 31, 2 ** 32, 2 ** 32 + 1, Number.MAX_SAFE_INTEGER]) {
     assert.ok(buffer.hold(number, 1, Buffer.from(String(number))));
