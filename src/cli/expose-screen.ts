@@ -14,18 +14,16 @@ import {
   exposeTroubleOf,
   refusedLine,
 } from './present/expose-events.ts';
-import { clockTime, closedLine, drainingText, plural } from './present/tunnel-lines.ts';
+import { closedLine, plural } from './present/tunnel-lines.ts';
+import { showDraining, showOpenLine, showRemark, ToldTroubles } from './screen-lines.ts';
 import type { Terminal } from './terminal.ts';
-
-/** Troubles that are told once each; who scans ports connects a hundred times. */
-const TROUBLE_LIMIT = 256;
 
 /** Shows the life of an exposed port, with the time that is left on the last line of a terminal. */
 export class ExposeScreen {
   readonly #world: World;
   readonly #terminal: Terminal;
   readonly #options: Omit<ScreenOptions, 'user'>;
-  readonly #told = new Set<string>();
+  readonly #told = new ToldTroubles();
   #timer: Timer | undefined;
   #expiresAt: Millis | undefined;
   #clients = 0;
@@ -75,24 +73,17 @@ export class ExposeScreen {
     if (event.type === 'draining') {
       this.#timer?.cancel();
       this.#expiresAt = undefined;
-      const text = drainingText(event.clients, event.because) ?? '';
-      // After Ctrl-C the terminal has written `^C` without a space.
-      const isAfterKey = event.because === 'interrupted' && this.#terminal.isWatched;
-      this.#terminal.partialNote(isAfterKey ? ` ${text}`.trimEnd() : text);
+      showDraining(this.#terminal, event);
     }
     const remark = exposeRemarkOn(event);
-    const isTold = remark !== undefined && this.#isTold(exposeTroubleOf(event));
-    if (remark?.weight === 'note' && !isTold) {
-      this.#terminal.note(`${clockTime(this.#world.clock.wall())} ${remark.text}`);
-    } else if (remark?.weight === 'debug') this.#world.log.debug(remark.text);
-    else if (remark) this.#world.log.info(remark.text);
+    const isTold = remark !== undefined && this.#told.has(exposeTroubleOf(event));
+    showRemark(this.#world, this.#terminal, remark, isTold);
     this.#countDown();
   }
 
   #showExposed(event: Extract<ExposeEvent, { type: 'exposed' }>): void {
     const line = exposedLine(event, this.#options.placeOf(event.target.provider), this.#world.clock.wall());
-    const [word = ''] = line.split(' ', 1);
-    this.#terminal.result(this.#terminal.paint('green', word, 'stdout') + line.slice(word.length));
+    showOpenLine(this.#terminal, line);
     this.#expiresAt = event.expiresAt;
     this.#countDown();
   }
@@ -104,12 +95,5 @@ export class ExposeScreen {
     const { text, holds } = countdown(this.#expiresAt - clock.wall());
     this.#terminal.progress(`closes in ${text}, ${plural(this.#clients, 'connection')} open`);
     this.#timer = clock.after(holds, () => this.#countDown(), { background: true });
-  }
-
-  #isTold(trouble: string | undefined): boolean {
-    if (trouble === undefined) return false;
-    if (this.#told.has(trouble)) return true;
-    if (this.#told.size < TROUBLE_LIMIT) this.#told.add(trouble);
-    return false;
   }
 }

@@ -5,7 +5,8 @@ import type { World } from '../runtime/world.ts';
 import { closedJson, eventJson, type Place } from './present/event-json.ts';
 import type { EventJson } from './present/event-schema.ts';
 import { nextStep } from './present/next-step.ts';
-import { clockTime, closedLine, drainingText, readyLine, remarkOn } from './present/tunnel-lines.ts';
+import { closedLine, readyLine, remarkOn } from './present/tunnel-lines.ts';
+import { showDraining, showOpenLine, showRemark } from './screen-lines.ts';
 import type { Terminal } from './terminal.ts';
 
 export interface ScreenOptions {
@@ -53,29 +54,19 @@ export class ForwardScreen {
 
   #showText(event: ForwardEvent): void {
     if (event.type === 'ready') this.#showReady(event);
-    if (event.type === 'draining') this.#showDraining(event);
+    if (event.type === 'draining') showDraining(this.#terminal, event);
     if (event.type === 'tunnel' && event.event.type === 'session-started') {
       this.#terminal.progress(`waiting for ${this.#options.name} to answer ...`);
     }
     const remark = remarkOn(event);
-    if (remark?.weight === 'note') this.#terminal.note(`${clockTime(this.#world.clock.wall())} ${remark.text}`);
-    else if (remark?.weight === 'info') this.#world.log.info(remark.text);
-    else if (remark) this.#world.log.debug(remark.text);
+    showRemark(this.#world, this.#terminal, remark, false);
   }
 
   #showReady(event: Extract<ForwardEvent, { type: 'ready' }>): void {
     const line = readyLine(event, this.#options.placeOf(event.route.provider), this.#world.clock.wall());
-    const [word = ''] = line.split(' ', 1);
-    this.#terminal.result(this.#terminal.paint('green', word, 'stdout') + line.slice(word.length));
+    showOpenLine(this.#terminal, line);
     const step = nextStep(event.route, event.local[0]!, this.#options.user);
     if (step !== undefined && this.#terminal.isWatched) this.#terminal.note(`  ${step}`);
-  }
-
-  #showDraining(event: Extract<ForwardEvent, { type: 'draining' }>): void {
-    const text = drainingText(event.clients, event.because) ?? '';
-    // After Ctrl-C the terminal has written `^C` without a space.
-    const isAfterKey = event.because === 'interrupted' && this.#terminal.isWatched;
-    this.#terminal.partialNote(isAfterKey ? ` ${text}`.trimEnd() : text);
   }
 }
 

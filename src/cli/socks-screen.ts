@@ -11,18 +11,16 @@ import {
   socksRemarkOn,
   troubleOf,
 } from './present/socks-events.ts';
-import { clockTime, closedLine, drainingText } from './present/tunnel-lines.ts';
+import { closedLine } from './present/tunnel-lines.ts';
+import { showDraining, showOpenLine, showRemark, ToldTroubles } from './screen-lines.ts';
 import type { Terminal } from './terminal.ts';
-
-/** Troubles that are told once each; a page that asks for a forbidden host asks a hundred times. */
-const TROUBLE_LIMIT = 256;
 
 /** Shows the life of a SOCKS port, as ForwardScreen does that of a forward. */
 export class SocksScreen {
   readonly #world: World;
   readonly #terminal: Terminal;
   readonly #options: Omit<ScreenOptions, 'user'>;
-  readonly #told = new Set<string>();
+  readonly #told = new ToldTroubles();
 
   constructor(world: World, terminal: Terminal, options: Omit<ScreenOptions, 'user'>) {
     this.#world = world;
@@ -57,32 +55,18 @@ export class SocksScreen {
   #showText(event: SocksEvent): void {
     if (event.type === 'serving') return this.#showServing(event);
     if (event.type === 'draining') {
-      const text = drainingText(event.clients, event.because) ?? '';
-      // After Ctrl-C the terminal has written `^C` without a space.
-      const isAfterKey = event.because === 'interrupted' && this.#terminal.isWatched;
-      this.#terminal.partialNote(isAfterKey ? ` ${text}`.trimEnd() : text);
+      showDraining(this.#terminal, event);
     }
     const remark = socksRemarkOn(event);
     if (!remark) return;
-    const isTold = (event.type === 'client' || event.type === 'refused') && this.#isTold(troubleOf(event));
-    if (remark.weight === 'note' && !isTold) {
-      this.#terminal.note(`${clockTime(this.#world.clock.wall())} ${remark.text}`);
-    } else if (remark.weight === 'debug') this.#world.log.debug(remark.text);
-    else this.#world.log.info(remark.text);
+    const isTold = (event.type === 'client' || event.type === 'refused') && this.#told.has(troubleOf(event));
+    showRemark(this.#world, this.#terminal, remark, isTold);
   }
 
   #showServing(event: Extract<SocksEvent, { type: 'serving' }>): void {
     const line = servingLine(event, this.#options.placeOf(event.target.provider), this.#world.clock.wall());
-    const [word = ''] = line.split(' ', 1);
-    this.#terminal.result(this.#terminal.paint('green', word, 'stdout') + line.slice(word.length));
+    showOpenLine(this.#terminal, line);
     if (!this.#terminal.isWatched) return;
     this.#terminal.note(`  curl --socks5-hostname ${formatEndpoint(event.local[0]!)} http://HOST/`);
-  }
-
-  #isTold(trouble: string | undefined): boolean {
-    if (trouble === undefined) return false;
-    if (this.#told.has(trouble)) return true;
-    if (this.#told.size < TROUBLE_LIMIT) this.#told.add(trouble);
-    return false;
   }
 }
