@@ -4,7 +4,7 @@ import type { CloudtunError } from '../domain/errors.ts';
 import type { Millis } from '../domain/millis.ts';
 import type { Target } from '../domain/target.ts';
 import type { TunnelEvent, TunnelEventListener } from '../domain/tunnel-event.ts';
-import type { CloseReason, ForwardLimits, ForwardReport, LifeEvent } from '../forward/forward-types.ts';
+import type { ClientEvent, CloseReason, ForwardLimits, ForwardReport, LifeEvent } from '../forward/forward-types.ts';
 import type { Cidr } from '../runtime/cidr.ts';
 import type { RemoteBind } from '../ssh/remote-ports.ts';
 import type { SshConnection } from '../ssh/ssh-connection.ts';
@@ -57,19 +57,7 @@ export type ExposeEvent =
     }
   /** The far sshd does not listen, and the others go on. */
   | { readonly type: 'rule-failed'; readonly rule: number; readonly error: CloudtunError }
-  | {
-      readonly type: 'client';
-      readonly change: 'connected' | 'closed';
-      readonly rule: number;
-      /** Counts the connections from 1. */
-      readonly connection: number;
-      /** As the far sshd saw it, `10.0.0.7:51234`. */
-      readonly from: string;
-      readonly clients: number;
-      readonly bytesUp: number;
-      readonly bytesDown: number;
-      readonly error?: CloudtunError;
-    }
+  | ClientEvent
   /** Somebody who may not connect, or one too many. */
   | { readonly type: 'refused'; readonly rule: number; readonly from: string; readonly error: CloudtunError }
   /** The login was lost, and another is tried for: `attempt` counts from 1. */

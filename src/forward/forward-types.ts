@@ -34,6 +34,25 @@ export interface Readiness {
   readonly greeting?: string;
 }
 
+/** A client of a service came or went. */
+export interface ClientEvent {
+  readonly type: 'client';
+  readonly change: 'connected' | 'closed';
+  /** Which rule, counted from 0. */
+  readonly rule: number;
+  /** Counts the connections of this service from 1. */
+  readonly connection: number;
+  /** The address of the client, `127.0.0.1:51234`; of an exposed port as the far sshd saw it. */
+  readonly from: string;
+  /** How many clients are connected after this change, over all rules. */
+  readonly clients: number;
+  /** Of this connection; 0 when it connects. */
+  readonly bytesUp: number;
+  readonly bytesDown: number;
+  /** Why the connection was reset, when it did not just end. */
+  readonly error?: CloudtunError;
+}
+
 export type ForwardEvent =
   | {
       readonly type: 'ready';
@@ -45,22 +64,7 @@ export type ForwardEvent =
       /** Wall clock, milliseconds since 1970 UTC. */
       readonly expiresAt: Millis | undefined;
     }
-  | {
-      readonly type: 'client';
-      readonly change: 'connected' | 'closed';
-      readonly rule: number;
-      /** Counts the connections of this forward from 1. */
-      readonly connection: number;
-      /** The address of the client, `127.0.0.1:51234`. */
-      readonly from: string;
-      /** How many clients are connected after this change, over all rules. */
-      readonly clients: number;
-      /** Of this connection; 0 when it connects. */
-      readonly bytesUp: number;
-      readonly bytesDown: number;
-      /** Why the connection was reset, when it did not just end. */
-      readonly error?: CloudtunError;
-    }
+  | ClientEvent
   | LifeEvent
   | { readonly type: 'tunnel'; readonly event: TunnelEvent };
 

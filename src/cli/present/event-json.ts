@@ -2,7 +2,7 @@ import type { CloudtunError } from '../../domain/errors.ts';
 import type { Millis } from '../../domain/millis.ts';
 import type { ProviderId, Target } from '../../domain/target.ts';
 import type { TunnelEvent } from '../../domain/tunnel-event.ts';
-import type { ForwardEvent, ForwardReport } from '../../forward/forward-types.ts';
+import type { ClientEvent, ForwardEvent, ForwardReport } from '../../forward/forward-types.ts';
 import { isoTime } from '../../runtime/iso-time.ts';
 import { errorJson } from './error-json.ts';
 import type { EventJson } from './event-schema.ts';
@@ -24,21 +24,8 @@ export function eventJson(event: ForwardEvent, placeOf: (cloud: ProviderId) => P
   switch (event.type) {
     case 'ready':
       return readyJson(event, placeOf(event.route.provider), at);
-    case 'client': {
-      const { change, rule, connection, from, clients, bytesUp, bytesDown, error } = event;
-      return {
-        event: 'client',
-        at,
-        change,
-        rule,
-        connection,
-        from,
-        clients,
-        bytesUp,
-        bytesDown,
-        ...optionalError(error),
-      };
-    }
+    case 'client':
+      return clientJson(event, at);
     case 'expiring':
       return { event: 'expiring', at, leftMs: Math.round(event.left), because: event.because };
     case 'draining':
@@ -46,6 +33,11 @@ export function eventJson(event: ForwardEvent, placeOf: (cloud: ProviderId) => P
     case 'tunnel':
       return tunnelEventJson(event.event, at);
   }
+}
+
+export function clientJson(event: ClientEvent, at: string): EventJson {
+  const { change, rule, connection, from, clients, bytesUp, bytesDown, error } = event;
+  return { event: 'client', at, change, rule, connection, from, clients, bytesUp, bytesDown, ...optionalError(error) };
 }
 
 export function closedJson(report: ForwardReport, wall: Millis): Extract<EventJson, { event: 'closed' }> {

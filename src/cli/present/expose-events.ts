@@ -6,7 +6,7 @@ import type { ExposeEvent, ExposeReport } from '../../expose/expose-types.ts';
 import { isoTime } from '../../runtime/iso-time.ts';
 import type { RemoteBind } from '../../ssh/remote-ports.ts';
 import { errorJson } from './error-json.ts';
-import { closedJson, eventJson, optionalError, type Place, placeJson, targetJson } from './event-json.ts';
+import { clientJson, closedJson, eventJson, type Place, placeJson, targetJson } from './event-json.ts';
 import type { EventJson } from './event-schema.ts';
 import { printable } from './printable.ts';
 import { expiry, plural, type Remark, remarkOn } from './tunnel-lines.ts';
@@ -118,21 +118,8 @@ export function exposeEventJson(
         ...placeJson(placeOf(event.target.provider)),
         expiresAt: event.expiresAt === undefined ? null : isoTime(event.expiresAt),
       };
-    case 'client': {
-      const { change, rule, connection, from, clients, bytesUp, bytesDown, error } = event;
-      return {
-        event: 'client',
-        at,
-        change,
-        rule,
-        connection,
-        from,
-        clients,
-        bytesUp,
-        bytesDown,
-        ...optionalError(error),
-      };
-    }
+    case 'client':
+      return clientJson(event, at);
     case 'refused':
       return { event: 'refused', at, from: event.from, error: errorJson(event.error) };
     case 'reconnecting':
