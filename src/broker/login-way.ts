@@ -116,9 +116,14 @@ export function needsLogins(request: TunnelRequest): boolean {
 /** Whether a way by logins may be there where the tunnel service has none. */
 export function mayLogIn(error: unknown, request: TunnelRequest, { logins }: Provider): boolean {
   if (logins === undefined || !(error instanceof CloudtunError)) return false;
-  if (error.code === 'CT_NO_BASTION') return request.kind === 'machine' || request.via !== undefined;
+  if (hasNoRoute(error)) return request.kind === 'machine' || request.via !== undefined;
   // The machine on the way may know a name that the cloud does not.
   return error.code === 'CT_TARGET_NOT_FOUND' && request.kind === 'machine' && request.via !== undefined;
+}
+
+/** The tunnel service by itself does not lead there. */
+export function hasNoRoute(error: unknown): boolean {
+  return error instanceof CloudtunError && error.code === 'CT_NO_BASTION';
 }
 
 export function loginWay(request: TunnelRequest): LoginWay {

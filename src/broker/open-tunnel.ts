@@ -12,6 +12,7 @@ import { ChainedTunnel, chainRoute } from './chained-tunnel.ts';
 import {
   type Chain,
   findChain,
+  hasNoRoute,
   type LoginWay,
   loginWay,
   mayLogIn,
@@ -105,7 +106,12 @@ async function openByLogins(
   const { chain, target: node } = found;
   if (request.kind === 'machine' && way.isItself) {
     const routes = await Promise.all(
-      request.to.map((to) => findRoute(finder, request, node, to, signal).catch(() => behindItself(node, to))),
+      request.to.map((to) =>
+        findRoute(finder, request, node, to, signal).catch((error: unknown) => {
+          if (!hasNoRoute(error)) throw error;
+          return behindItself(node, to);
+        }),
+      ),
     );
     return new BrokeredTunnel(context, request, { ...found, routes }, onEvent, way.login);
   }
@@ -167,16 +173,18 @@ export async function explainTunnel(
     const endpoints = isAnywhere ? [anyEndpoint(target)] : requestedEndpoints(request, target);
     return Promise.all(endpoints.map((to) => findRoute(finder, request, target, to, signal)));
   };
+  let because: unknown;
   if (!needsLogins(request)) {
     try {
       return (await directly()).map((route) => ({ route, access: access(route) }));
     } catch (error) {
       if (signal.aborted || !mayLogIn(error, request, context.provider)) throw error;
+      because = error;
     }
   }
   const way = loginWay(request);
   const node = known ?? (await finder.findMachine(way.base.text, {}, signal));
-  if (node.kind !== 'machine') throw noLogins(node);
+  if (node.kind !== 'machine') throw because ?? noLogins(node);
   const chain = await findChain(finder, request, way, node, signal);
   const { target } = chainRoute(chain, node, { port: SSH_PORT });
   const endpoints = isAnywhere ? [{ port: SSH_PORT }] : requestedEndpoints(request, target);
@@ -221,7 +229,10 @@ async function firstLeg(
   const far = found === undefined ? to : { host: found.address, port: next?.port ?? to.port };
   const own = { port: login.port ?? SSH_PORT };
   if (login.isWanted) return findRoute(finder, request, node, own, signal);
-  return findRoute(finder, request, node, far, signal).catch(() => findRoute(finder, request, node, own, signal));
+  return findRoute(finder, request, node, far, signal).catch((error: unknown) => {
+    if (!hasNoRoute(error)) throw error;
+    return findRoute(finder, request, node, own, signal);
+  });
 }
 
 /** Undefined, with a warning, when the cloud cannot say; trouble with the credentials themselves is thrown. */
