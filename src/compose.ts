@@ -1,18 +1,15 @@
-import type { BrokerContext, HopOpener, TunnelOpener } from './broker/broker-types.ts';
+import type { HopOpener, TunnelOpener } from './broker/broker-types.ts';
 import { type Candidates, type CloudQuestion, candidateClouds } from './broker/candidate-clouds.ts';
-import type { SessionLedger } from './broker/session-ledger.ts';
 import { type CandidateCloud, combinedFailure } from './broker/settle-cloud.ts';
 import { placeIn } from './config/tunnel-settings.ts';
-import type { AuditSink } from './domain/audit-sink.ts';
 import { asCloudtunError } from './domain/errors.ts';
 import type { ProviderId } from './domain/target.ts';
-import type { Prompts, Provider } from './providers/provider.ts';
+import type { App, ProviderSet } from './plan/app.ts';
+import type { Prompts } from './providers/provider.ts';
 import type { Cloud } from './providers/registry.ts';
 import { Lifetime } from './runtime/lifetime.ts';
 import type { NetworkSettings } from './runtime/network.ts';
 import type { World } from './runtime/world.ts';
-import type { LocalMemory } from './transport/local-memory.ts';
-import type { PeerWatch } from './transport/peer-watch.ts';
 
 /*
  * The only file that knows concrete classes, each loaded on first use: `cloudtun --help` reads no SDK, `targets` no websocket.
@@ -29,16 +26,6 @@ async function allClouds(): Promise<Clouds> {
 export async function farPortOf(target: string): Promise<number | undefined> {
   const ports = Object.values(await allClouds()).map((cloud) => cloud.farPort?.(target));
   return ports.find((port) => port !== undefined);
-}
-
-/** The providers that a command asks, and what kept others from being made. */
-export interface ProviderSet extends AsyncDisposable {
-  /** At least one has a provider. */
-  readonly candidates: readonly CandidateCloud[];
-  /** Those that could be made. */
-  readonly providers: readonly Provider[];
-  /** For people with nothing set up at all: what to do first, a line for each cloud. */
-  readonly firstSteps: readonly string[];
 }
 
 /**
@@ -79,19 +66,6 @@ export async function composeProviders(
 
 function firstSteps(clouds: Clouds, { isGuess }: Candidates): readonly string[] {
   return isGuess ? Object.values(clouds).map(({ label, firstStep }) => `${label}: ${firstStep}`) : [];
-}
-
-/** What opening tunnels needs. Disposing it closes journal and connections; tunnels are disposed before it. */
-export interface App extends ProviderSet {
-  readonly world: World;
-  readonly journal: AuditSink;
-  readonly ledger: SessionLedger;
-  readonly peers: PeerWatch;
-  readonly memory: LocalMemory;
-  /** Where the journal of this app is. */
-  readonly journalPath: string;
-  /** What the broker needs, once it is settled which cloud it is. */
-  contextFor(provider: Provider): BrokerContext;
 }
 
 /**

@@ -1,8 +1,8 @@
 import type { CandidateCloud } from '../broker/settle-cloud.ts';
 import type { CloudtunError } from '../domain/errors.ts';
 import { type Target, targetLabel } from '../domain/target.ts';
+import type { PlannedRequest } from '../plan/open-planned.ts';
 import { askWhich } from './ask.ts';
-import type { PlannedRequest } from './open-planned.ts';
 import { printable } from './present/printable.ts';
 
 /**

@@ -2,10 +2,10 @@ import { composeProviders } from '../compose.ts';
 import type { Catalogue, CatalogueTarget } from '../config/catalogue.ts';
 import { asCloudtunError } from '../domain/errors.ts';
 import type { Millis } from '../domain/millis.ts';
+import { planSsh, questionOf } from '../plan/tunnel-plan.ts';
 import { withDeadline } from '../runtime/deadline.ts';
 import type { World } from '../runtime/world.ts';
 import type { ConfigHost } from '../ssh/client-config.ts';
-import { planSsh, questionOf } from './tunnel-plan.ts';
 
 /** A person waits; a user that is not known is no error. */
 const GUESS_LIMIT: Millis = 10_000;

@@ -1,13 +1,13 @@
 import type { OpenedTunnel } from '../broker/broker-types.ts';
 import { openTunnel } from '../broker/open-tunnel.ts';
-import type { App } from '../compose.ts';
 import { ERROR_CATALOGUE } from '../domain/error-catalogue.ts';
 import { CloudtunError } from '../domain/errors.ts';
 import type { TunnelEventListener } from '../domain/tunnel-event.ts';
+import type { App } from '../plan/app.ts';
+import { type PlannedRequest, settled } from '../plan/open-planned.ts';
 import { Lifetime } from '../runtime/lifetime.ts';
 import type { LoginListener, LoginWish } from '../ssh/open-login.ts';
 import type { SshConnection } from '../ssh/ssh-connection.ts';
-import { type PlannedRequest, settled } from './open-planned.ts';
 
 /** A login that was planned and stands. Disposing it logs out, then closes the tunnel below. */
 export interface PlannedLogin extends AsyncDisposable {

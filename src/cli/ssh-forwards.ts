@@ -1,11 +1,11 @@
 import type { OpenedTunnel } from '../broker/broker-types.ts';
 import { tunnelWith } from '../broker/tunnel-with.ts';
-import type { App } from '../compose.ts';
 import type { RemoteEndpoint } from '../domain/endpoint.ts';
 import { asCloudtunError, CloudtunError } from '../domain/errors.ts';
 import { type Route, targetLabel } from '../domain/target.ts';
 import type { ExposeEvent } from '../expose/expose-types.ts';
 import type { CloseReason, ForwardEvent, ForwardLimits, ForwardReport } from '../forward/forward-types.ts';
+import type { App } from '../plan/app.ts';
 import type { SocksEvent } from '../socks/socks-types.ts';
 import type { PlannedLogin } from './planned-login.ts';
 import type { SshRules } from './ssh-rules.ts';

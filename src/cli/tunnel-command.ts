@@ -1,24 +1,25 @@
 import type { TunnelExplanation } from '../broker/broker-types.ts';
 import { explainTunnel } from '../broker/open-tunnel.ts';
 import { endOrphans } from '../broker/orphans.ts';
-import { type App, composeApp } from '../compose.ts';
+import { composeApp } from '../compose.ts';
 import { formatEndpoint } from '../domain/endpoint.ts';
 import { asCloudtunError, CloudtunError } from '../domain/errors.ts';
 import type { ProviderId } from '../domain/target.ts';
 import type { ForwardReport, RunningForward } from '../forward/forward-types.ts';
+import type { App } from '../plan/app.ts';
+import { listenRules, openPlanned, type PlannedRequest, settled } from '../plan/open-planned.ts';
+import { questionOf, type TunnelPlan } from '../plan/tunnel-plan.ts';
 import type { Provider } from '../providers/provider.ts';
 import { loopbackAddresses } from '../runtime/loopback.ts';
 import { BaseCommand } from './base-command.ts';
 import { chooseTarget } from './choose-target.ts';
 import { withFirstSteps } from './first-steps.ts';
 import { ForwardScreen, outcomeOf } from './forward-screen.ts';
-import { listenRules, openPlanned, type PlannedRequest, settled } from './open-planned.ts';
 import { errorEventJson, type Place } from './present/event-json.ts';
 import type { EventJson } from './present/event-schema.ts';
 import type { ExplanationJson } from './present/explain-report.ts';
 import { orphanNote } from './present/orphan-note.ts';
 import { reportError } from './report-error.ts';
-import { questionOf, type TunnelPlan } from './tunnel-plan.ts';
 
 /** What `--json` prints: the last event, or the explanation of each route. */
 export type TunnelResult = EventJson | readonly ExplanationJson[];

@@ -12,10 +12,10 @@ import { reportError } from '../cli/report-error.ts';
 import { parseDestination } from '../cli/ssh-arguments.ts';
 import { loginListener } from '../cli/ssh-screen.ts';
 import { type ServedPlan, TunnelCommand, type TunnelResult } from '../cli/tunnel-command.ts';
-import { planSsh } from '../cli/tunnel-plan.ts';
-import type { App } from '../compose.ts';
 import { loadCatalogue } from '../config/load.ts';
 import { CloudtunError } from '../domain/errors.ts';
+import type { App } from '../plan/app.ts';
+import { planSsh } from '../plan/tunnel-plan.ts';
 import type { CopyOptions, CopyReport } from '../ssh/copy/copy-types.ts';
 import type { LoginWish } from '../ssh/open-login.ts';
 

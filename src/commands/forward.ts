@@ -1,11 +1,11 @@
 import { Args, Flags } from '@oclif/core';
 import { DOCUMENT_FLAG, hopsOf, listOf, SELECTION_FLAGS, TUNNEL_FLAGS, VIA_FLAG } from '../cli/flags.ts';
 import { TunnelCommand, type TunnelResult } from '../cli/tunnel-command.ts';
-import { planForward } from '../cli/tunnel-plan.ts';
 import { farPortOf } from '../compose.ts';
 import { loadCatalogue } from '../config/load.ts';
 import { splitCloudPrefix } from '../domain/cloud-prefix.ts';
 import { checkForwardRules, parseForwardRule } from '../forward/forward-rule.ts';
+import { planForward } from '../plan/tunnel-plan.ts';
 
 export default class Forward extends TunnelCommand {
   static override summary = 'open ports of a private machine, or of hosts behind it, on local ports';

@@ -1,8 +1,8 @@
 import { Args, Flags } from '@oclif/core';
 import { AWS_FLAGS, DOCUMENT_FLAG, hopsOf, listOf, TUNNEL_FLAGS, VIA_FLAG } from '../cli/flags.ts';
 import { TunnelCommand, type TunnelResult } from '../cli/tunnel-command.ts';
-import { planDatabase } from '../cli/tunnel-plan.ts';
 import { loadCatalogue } from '../config/load.ts';
+import { planDatabase } from '../plan/tunnel-plan.ts';
 
 export default class Rds extends TunnelCommand {
   static override summary = 'open a private RDS database on a local port';

@@ -1,12 +1,12 @@
 import { Args, Flags } from '@oclif/core';
 import { DOCUMENT_FLAG, hopsOf, listOf, SELECTION_FLAGS, TUNNEL_FLAGS, VIA_FLAG } from '../cli/flags.ts';
-import { openPlannedSocks } from '../cli/open-planned.ts';
 import type { EventJson } from '../cli/present/event-schema.ts';
 import { SocksScreen } from '../cli/socks-screen.ts';
 import { placesOf, type ServedPlan, TunnelCommand, type TunnelResult } from '../cli/tunnel-command.ts';
-import { planSocks } from '../cli/tunnel-plan.ts';
-import type { App } from '../compose.ts';
 import { loadCatalogue } from '../config/load.ts';
+import type { App } from '../plan/app.ts';
+import { openPlannedSocks } from '../plan/open-planned.ts';
+import { planSocks } from '../plan/tunnel-plan.ts';
 import { parseHostPattern, type SocksRules } from '../socks/rules.ts';
 
 const { 'no-probe': _nothingIsProbed, ...FLAGS } = TUNNEL_FLAGS;

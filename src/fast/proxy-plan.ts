@@ -1,5 +1,5 @@
-import { planForward, planSsh, type TunnelPlan } from '../cli/tunnel-plan.ts';
 import type { Catalogue } from '../config/catalogue.ts';
+import { planForward, planSsh, type TunnelPlan } from '../plan/tunnel-plan.ts';
 import type { ProxyArguments } from './proxy-arguments.ts';
 
 /**

@@ -1,14 +1,14 @@
 import type { Readable, Writable } from 'node:stream';
 import type { OpenedTunnel } from '../broker/broker-types.ts';
 import { openTunnel } from '../broker/open-tunnel.ts';
-import { settled } from '../cli/open-planned.ts';
-import { questionOf } from '../cli/tunnel-plan.ts';
 import { composeApp } from '../compose.ts';
 import { loadCatalogue } from '../config/load.ts';
 import type { RemoteEndpoint } from '../domain/endpoint.ts';
 import { CloudtunError } from '../domain/errors.ts';
 import type { Millis } from '../domain/millis.ts';
 import { PROVIDER_IDS } from '../domain/target.ts';
+import { settled } from '../plan/open-planned.ts';
+import { questionOf } from '../plan/tunnel-plan.ts';
 import type { Provider } from '../providers/provider.ts';
 import type { World } from '../runtime/world.ts';
 import type { ProxyArguments } from './proxy-arguments.ts';

@@ -15,7 +15,7 @@ export interface ImportRow {
 }
 
 const GROUND = ['domain/**', 'runtime/**', 'types/**'];
-const SERVICES = ['broker/**', 'forward/**', 'socks/**', 'ssh/**', 'expose/**'];
+const SERVICES = ['broker/**', 'forward/**', 'socks/**', 'ssh/**', 'expose/**', 'plan/**'];
 
 export const IMPORT_TABLE: readonly ImportRow[] = [
   {
@@ -140,6 +140,19 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
     why: 'far ports that lead here, by a login to the target; the life of a service is the one of `forward`',
   },
   {
+    folder: 'plan',
+    may: [
+      'broker/**',
+      'forward/**',
+      'socks/**',
+      'providers/provider.ts',
+      'transport/{tunnel,peer-watch,local-memory}.ts',
+      'config/**',
+      ...GROUND,
+    ],
+    why: 'from what a person or the catalogue says to what is opened; commands, the supervisor and the library share it',
+  },
+  {
     folder: 'lab',
     may: ['lab/**', '**/core/**', ...GROUND],
     packages: ['ws', 'ssh2', 'mysql2', '@electric-sql/pglite', 'zod'],
@@ -170,7 +183,17 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
   },
   {
     folder: '.',
-    may: ['broker/**', 'forward/**', 'ssh/**', 'providers/**', 'transport/**', 'config/**', 'audit/**', ...GROUND],
+    may: [
+      'broker/**',
+      'forward/**',
+      'ssh/**',
+      'plan/**',
+      'providers/**',
+      'transport/**',
+      'config/**',
+      'audit/**',
+      ...GROUND,
+    ],
     why: '`compose` sees the whole, lazily',
   },
 ];

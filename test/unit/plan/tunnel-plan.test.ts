@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
+import { type Catalogue, completeTargets } from '../../../src/config/catalogue.ts';
+import { parseCatalogue } from '../../../src/config/parse.ts';
 import {
   type PlanFlags,
   parsePort,
@@ -8,9 +10,7 @@ import {
   planSocks,
   planSsh,
   type TunnelPlan,
-} from '../../../src/cli/tunnel-plan.ts';
-import { type Catalogue, completeTargets } from '../../../src/config/catalogue.ts';
-import { parseCatalogue } from '../../../src/config/parse.ts';
+} from '../../../src/plan/tunnel-plan.ts';
 
 const REGION = 'ap-northeast-1';
 

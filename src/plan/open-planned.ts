@@ -1,7 +1,6 @@
 import type { TunnelRequest } from '../broker/broker-types.ts';
 import { openTunnel } from '../broker/open-tunnel.ts';
 import { type CandidateCloud, type SettledCloud, settleCloud } from '../broker/settle-cloud.ts';
-import type { App } from '../compose.ts';
 import type { PortPlace } from '../config/stable-port.ts';
 import type { TunnelEventListener } from '../domain/tunnel-event.ts';
 import type { ForwardEventListener, ListenRule, RunningForward } from '../forward/forward-types.ts';
@@ -9,6 +8,7 @@ import { noProbe } from '../forward/no-probe.ts';
 import { openForward } from '../forward/open-forward.ts';
 import { openSocks } from '../socks/socks-server.ts';
 import type { RunningSocks, SocksPlan } from '../socks/socks-types.ts';
+import type { App } from './app.ts';
 import type { TunnelPlan } from './tunnel-plan.ts';
 
 /** What is asked, and of whom. */
