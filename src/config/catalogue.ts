@@ -2,7 +2,15 @@ import { splitCloudPrefix } from '../domain/cloud-prefix.ts';
 import { CloudtunError } from '../domain/errors.ts';
 import { type HopName, parseHopName } from '../domain/hop-name.ts';
 import { type PlaceKey, PROVIDER_IDS, type ProviderId } from '../domain/target.ts';
-import type { CatalogueDefaults, TargetEntry } from './schema.ts';
+import type {
+  AuditEntry,
+  CatalogueDefaults,
+  LogEntry,
+  PolicyEntry,
+  TargetEntry,
+  TeamEntry,
+  TLS_MODES,
+} from './schema.ts';
 
 /** Where a catalogue entry stands, for errors: `cloudtun.yaml:5:3`. */
 export interface Place {
@@ -15,6 +23,12 @@ export interface Place {
 export const DATABASE_FORMS = { rds: 'aws', sql: 'gcp' } as const satisfies Record<string, ProviderId>;
 export type DatabaseForm = keyof typeof DATABASE_FORMS;
 
+/** How a client checks the server it talks to. */
+export type TlsMode = (typeof TLS_MODES)[number];
+
+/** Where a password is kept: a secret of one of the clouds. */
+export type SecretSource = { readonly cloud: 'aws' | 'gcp'; readonly name: string };
+
 interface TargetBase extends Readonly<Partial<Record<PlaceKey, string>>> {
   readonly name: string;
   readonly place: Place;
@@ -22,6 +36,19 @@ interface TargetBase extends Readonly<Partial<Record<PlaceKey, string>>> {
   readonly port?: number;
   /** The login that a client should use, for the line to type after `ready`. */
   readonly user?: string;
+  /** Logins are made with a token of the cloud instead of a password. */
+  readonly iamAuth?: boolean;
+  /** The database on the server that clients open. */
+  readonly dbName?: string;
+  /** Where the password is kept. */
+  readonly secret?: SecretSource;
+  readonly tls?: TlsMode;
+  /** As written: `8h`. */
+  readonly ttl?: string;
+  readonly idle?: string;
+  /** As written: `500MB`. */
+  readonly maxBytes?: string;
+  readonly sessions?: number | 'auto';
   /** Machines to go through, from here outwards; names of the catalogue are replaced by what they stand for. */
   readonly via?: readonly HopName[];
 }
@@ -51,11 +78,25 @@ export interface Catalogue {
   readonly files: readonly string[];
   readonly defaults: CatalogueDefaults;
   readonly targets: ReadonlyMap<string, CatalogueTarget>;
-  /** Sections that were read past. */
-  readonly unused: readonly string[];
+  /** Names of targets under one name. */
+  readonly groups: ReadonlyMap<string, readonly string[]>;
+  readonly logs: ReadonlyMap<string, LogEntry>;
+  readonly teams: ReadonlyMap<string, TeamEntry>;
+  /** Of all files together, the stricter word of each. */
+  readonly policy: PolicyEntry;
+  readonly audit: AuditEntry;
 }
 
-export const NO_CATALOGUE: Catalogue = { files: [], defaults: {}, targets: new Map(), unused: [] };
+export const NO_CATALOGUE: Catalogue = {
+  files: [],
+  defaults: {},
+  targets: new Map(),
+  groups: new Map(),
+  logs: new Map(),
+  teams: new Map(),
+  policy: {},
+  audit: {},
+};
 
 /** An entry of one file with its place, before names are looked up in each other. */
 export interface PlacedEntry {
@@ -99,6 +140,7 @@ function completeTarget(name: string, placed: PlacedEntry, all: ReadonlyMap<stri
     ...(entry.port !== undefined && { port: entry.port }),
     ...(entry.user !== undefined && { user: entry.user }),
     ...(via !== undefined && { via }),
+    ...clientKeys(entry),
   };
   const viaCloud = via?.[0]?.cloud;
   const agreed = (cloud: ProviderId) => {
@@ -114,6 +156,16 @@ function completeTarget(name: string, placed: PlacedEntry, all: ReadonlyMap<stri
   // The schema's forms leave only this one; a host without via and hostPort does not pass it.
   const far = { host: entry.host!, hostPort: entry.hostPort!, via: via! };
   return { ...base, kind: 'host', ...(viaCloud !== undefined && { cloud: viaCloud }), ...far };
+}
+
+/** What an entry says of clients and limits, which needs no completing. */
+function clientKeys({ iamAuth, dbName, secret, tls, ttl, idle, maxBytes, sessions }: TargetEntry) {
+  return definedOnly({ iamAuth, dbName, secret: secretOf(secret), tls, ttl, idle, maxBytes, sessions });
+}
+
+function secretOf(secret: TargetEntry['secret']): SecretSource | undefined {
+  if (secret?.secretsManager !== undefined) return { cloud: 'aws', name: secret.secretsManager };
+  return secret?.secretManager === undefined ? undefined : { cloud: 'gcp', name: secret.secretManager };
 }
 
 const listed = (via: string | readonly string[]) => (typeof via === 'string' ? [via] : via);

@@ -3,7 +3,9 @@ import { dirname, join, relative } from 'node:path';
 import { CloudtunError, systemCode } from '../domain/errors.ts';
 import type { World } from '../runtime/world.ts';
 import { type Catalogue, completeTargets } from './catalogue.ts';
+import { mergePolicy } from './merge-policy.ts';
 import type { ParsedFile } from './parse.ts';
+import { wrongReference } from './references.ts';
 
 /** The project's file, in the working directory or above it. */
 export const PROJECT_FILE = 'cloudtun.yaml';
@@ -20,16 +22,25 @@ const MAX_FILE_BYTES = 1_048_576;
 export async function loadCatalogue(world: Pick<World, 'cwd' | 'paths' | 'log'>): Promise<Catalogue> {
   const found = [await findProjectFile(world), await readCatalogue(join(world.paths.config, 'config.yaml'), world.cwd)];
   const files = found.filter((file) => file !== undefined);
-  const unused = [...new Set(files.flatMap((file) => file.parsed.unused))];
-  if (unused.length > 0) world.log.info(`catalogue: ${unused.join(', ')} not used by this version`);
   // The weaker file first, so that the stronger one replaces what both have.
   const weakFirst = [...files].reverse();
-  return {
+  const merged = <Section extends 'groups' | 'logs' | 'teams'>(section: Section) =>
+    new Map(weakFirst.flatMap(({ parsed }) => Object.entries(parsed.data[section] ?? {}))) as Catalogue[Section];
+  const catalogue: Catalogue = {
     files: files.map((file) => file.path),
-    defaults: Object.assign({}, ...weakFirst.map((file) => file.parsed.defaults)),
+    defaults: Object.assign({}, ...weakFirst.map((file) => file.parsed.data.defaults)),
     targets: completeTargets(new Map(weakFirst.flatMap((file) => [...file.parsed.entries]))),
-    unused,
+    groups: merged('groups'),
+    logs: merged('logs'),
+    teams: merged('teams'),
+    policy: mergePolicy(files.map((file) => file.parsed.data.policy ?? {})),
+    audit: Object.assign({}, ...weakFirst.map((file) => file.parsed.data.audit)),
   };
+  for (const { parsed } of files) {
+    const wrong = wrongReference(parsed, catalogue);
+    if (wrong) throw wrong;
+  }
+  return catalogue;
 }
 
 interface FoundFile {

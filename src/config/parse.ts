@@ -2,21 +2,15 @@ import { type Document, isMap, isScalar, LineCounter, type Node, parseDocument }
 import type { z } from 'zod';
 import { CloudtunError } from '../domain/errors.ts';
 import { nearestNames } from '../domain/nearest.ts';
-import type { PlacedEntry } from './catalogue.ts';
-import {
-  type CatalogueDefaults,
-  catalogueSchema,
-  describeFormProblem,
-  keysAllowedAt,
-  type TargetEntry,
-  UNUSED_SECTIONS,
-} from './schema.ts';
+import type { Place, PlacedEntry } from './catalogue.ts';
+import { type CatalogueFile, catalogueSchema, describeFormProblem, keysAllowedAt } from './schema.ts';
 
-/** One catalogue file, checked. */
+/** One catalogue file, checked as far as it says something by itself. */
 export interface ParsedFile {
-  readonly defaults: CatalogueDefaults;
+  readonly data: CatalogueFile;
   readonly entries: ReadonlyMap<string, PlacedEntry>;
-  readonly unused: readonly string[];
+  /** Where a key or a list item stands: `['groups', 'dev', 0]`. */
+  placeOf(path: readonly PropertyKey[]): Place;
 }
 
 /**
@@ -51,10 +45,7 @@ export function parseCatalogue(text: string, file: string): ParsedFile {
     const problem = describeIssue(unknown ?? issues[0]!, document);
     fail(problem.offset, problem.message, problem.hint);
   }
-  const data = checked.data as { defaults?: CatalogueDefaults; targets?: Record<string, TargetEntry> } & Record<
-    string,
-    unknown
-  >;
+  const { data } = checked as { data: CatalogueFile };
   const entries = new Map<string, PlacedEntry>();
   for (const [name, entry] of Object.entries(data.targets ?? {})) {
     const offset = keyOffset(document, ['targets', name]);
@@ -63,9 +54,10 @@ export function parseCatalogue(text: string, file: string): ParsedFile {
     entries.set(name, { entry, place: place(offset) });
   }
   return {
-    defaults: data.defaults ?? {},
+    data,
     entries,
-    unused: UNUSED_SECTIONS.filter((section) => data[section] !== undefined),
+    placeOf: (path) =>
+      place(typeof path.at(-1) === 'number' ? (valueOffset(document, path) ?? 0) : keyOffset(document, path)),
   };
 }
 
@@ -117,7 +109,8 @@ function withArticle(type: string): string {
     string: 'a text',
     boolean: 'true or false',
     object: 'a mapping',
-    record: 'a mapping of names to targets',
+    record: 'a mapping of names',
+    array: 'a list',
   };
   return words[type] ?? type;
 }

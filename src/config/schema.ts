@@ -1,29 +1,40 @@
 import { z } from 'zod';
+import { parseByteCount } from '../domain/byte-count.ts';
 import { parseDuration } from '../domain/duration.ts';
 import { PLACE_KEYS, type PlaceKey, PROVIDER_IDS, type ProviderId } from '../domain/target.ts';
 import { DATABASE_FORMS } from './catalogue.ts';
 
 /*
- * The shape of cloudtun.yaml (spec section 4). `targets` and `defaults` are used; the other top-level sections are the ones that
- * the specification names, accepted as they are so that a team's full file is no error here.
+ * The shape of cloudtun.yaml (spec section 4). What the names in it refer to is checked after the files are merged
+ * (config/references.ts).
  */
 
 const nameSchema = z.string().min(1);
 
 const portSchema = z.int().min(1).max(65_535);
 
-const durationSchema = z.string({ error: 'a duration with its unit, such as 30s, 15m or 8h' }).refine(isDuration, {
-  error: 'a duration with its unit, such as 30s, 15m or 8h',
-});
+/** A text that `parse` takes. */
+const parsed = (parse: (text: string) => unknown, error: string) =>
+  z.string({ error }).refine(
+    (text) => {
+      try {
+        parse(text);
+        return true;
+      } catch {
+        return false;
+      }
+    },
+    { error },
+  );
 
-function isDuration(text: string): boolean {
-  try {
-    parseDuration(text, 'duration');
-    return true;
-  } catch {
-    return false;
-  }
-}
+const durationSchema = parsed(
+  (text) => parseDuration(text, 'duration'),
+  'a duration with its unit, such as 30s, 15m or 8h',
+);
+
+const byteCountSchema = parsed((text) => parseByteCount(text, 'size'), 'a size with its unit, such as 500MB or 2GB');
+
+const sessionsSchema = z.union([z.int().min(1).max(8), z.literal('auto')], { error: 'a number from 1 to 8, or auto' });
 
 const bindSchema = z.union([z.string().min(1), z.array(z.string().min(1)).min(1)], {
   error: 'an address, or a list of addresses',
@@ -38,6 +49,8 @@ const defaultsSchema = z.strictObject({
   idle: durationSchema.optional(),
   grace: durationSchema.optional(),
   bind: bindSchema.optional(),
+  maxBytes: byteCountSchema.optional(),
+  sessions: sessionsSchema.optional(),
   profile: nameSchema.optional(),
   region: nameSchema.optional(),
   project: nameSchema.optional(),
@@ -60,6 +73,22 @@ const MACHINES = Object.fromEntries(PROVIDER_IDS.map((cloud) => [cloud, machineS
   z.ZodOptional<ReturnType<typeof machineSchema>>
 >;
 
+/** Where a password is kept. */
+const secretSchema = z.strictObject({
+  /** AWS: name or ARN. */
+  secretsManager: nameSchema.optional(),
+  /** Google Cloud: `projects/P/secrets/S`, with `/versions/V` where it is not the latest. */
+  secretManager: z
+    .string()
+    .regex(/^projects\/[^/]+\/secrets\/[^/]+(\/versions\/[^/]+)?$/, {
+      error: 'a whole name, such as projects/acme/secrets/orders-password',
+    })
+    .optional(),
+});
+
+/** How a client checks the server, in the words of PostgreSQL. */
+export const TLS_MODES = ['verify-full', 'verify-ca', 'require', 'off'] as const;
+
 /** One object for all forms, so that an unknown key has one list of neighbours; `describeFormProblem` tells the forms apart. */
 const targetSchema = z.strictObject({
   ...MACHINES,
@@ -71,6 +100,13 @@ const targetSchema = z.strictObject({
   port: portSchema.optional(),
   user: nameSchema.optional(),
   iamAuth: z.boolean().optional(),
+  dbName: nameSchema.optional(),
+  secret: secretSchema.optional(),
+  tls: z.enum(TLS_MODES).optional(),
+  ttl: durationSchema.optional(),
+  idle: durationSchema.optional(),
+  maxBytes: byteCountSchema.optional(),
+  sessions: sessionsSchema.optional(),
   profile: nameSchema.optional(),
   region: nameSchema.optional(),
   project: nameSchema.optional(),
@@ -80,30 +116,119 @@ const targetSchema = z.strictObject({
 export type TargetEntry = z.infer<typeof targetSchema>;
 export type CatalogueDefaults = z.infer<typeof defaultsSchema>;
 
-/** Sections of the specification that this version reads past. */
-export const UNUSED_SECTIONS = ['groups', 'logs', 'teams', 'policy', 'audit'] as const;
+const DAYS = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as const;
+
+const timeOfDaySchema = z
+  .string()
+  .regex(/^([01]\d|2[0-3]):[0-5]\d$|^24:00$/, { error: 'a time of day, such as 08:00' });
+
+const zoneSchema = parsed(
+  (zone) => new Intl.DateTimeFormat('en', { timeZone: zone }),
+  'a time zone, such as Europe/Berlin or UTC',
+);
+
+const policySchema = z.strictObject({
+  requireReason: z.union([z.boolean(), z.array(nameSchema)], { error: 'true, or a list of targets' }).optional(),
+  maxTtl: durationSchema.optional(),
+  loopbackOnly: z.boolean().optional(),
+  hours: z
+    .strictObject({
+      days: z.array(z.enum(DAYS)).min(1).optional(),
+      from: timeOfDaySchema,
+      to: timeOfDaySchema,
+      zone: zoneSchema,
+    })
+    .optional(),
+  encryptedShells: z.boolean().optional(),
+  allowKeepActive: z.boolean().optional(),
+  journal: z.enum(['required', 'warn']).optional(),
+});
+
+const logSchema = z.strictObject({
+  target: nameSchema,
+  file: nameSchema.optional(),
+  unit: nameSchema.optional(),
+  container: nameSchema.optional(),
+});
+
+const namesSchema = z.array(nameSchema, { error: 'a list of names' });
+
+/** A day, or an instant. */
+const untilSchema = parsed((text) => {
+  if (!/^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2})?(Z|[+-]\d{2}:\d{2}))?$/.test(text) || Number.isNaN(Date.parse(text)))
+    throw new Error(text);
+}, 'a date, such as 2027-03-31');
+
+const teamSchema = z.strictObject({
+  aws: z
+    .strictObject({
+      permissionSet: nameSchema.optional(),
+      role: nameSchema.optional(),
+      user: nameSchema.optional(),
+    })
+    .optional(),
+  gcp: z.strictObject({ group: nameSchema.optional(), user: nameSchema.optional() }).optional(),
+  members: namesSchema.optional(),
+  may: z
+    .strictObject({
+      connect: namesSchema.optional(),
+      ssh: namesSchema.optional(),
+      socks: namesSchema.optional(),
+      run: namesSchema.optional(),
+      logs: namesSchema.optional(),
+    })
+    .optional(),
+  until: untilSchema.optional(),
+});
+
+const sinkSchema = z.strictObject({
+  cloudwatch: z
+    .strictObject({ group: nameSchema, region: nameSchema.optional(), profile: nameSchema.optional() })
+    .optional(),
+  cloudLogging: z.strictObject({ log: nameSchema, project: nameSchema.optional() }).optional(),
+});
+
+const auditSchema = z.strictObject({ journal: nameSchema.optional(), sinks: z.array(sinkSchema).optional() });
+
+export type PolicyEntry = z.infer<typeof policySchema>;
+export type LogEntry = z.infer<typeof logSchema>;
+export type TeamEntry = z.infer<typeof teamSchema>;
+export type AuditEntry = z.infer<typeof auditSchema>;
 
 export const catalogueSchema = z.strictObject({
   version: z.literal(1, { error: '1, the only version there is' }),
   defaults: defaultsSchema.optional(),
-  targets: z.record(z.string().min(1), targetSchema).optional(),
-  ...Object.fromEntries(UNUSED_SECTIONS.map((section) => [section, z.unknown().optional()])),
+  targets: z.record(nameSchema, targetSchema).optional(),
+  groups: z.record(nameSchema, namesSchema).optional(),
+  logs: z.record(nameSchema, logSchema).optional(),
+  teams: z.record(nameSchema, teamSchema).optional(),
+  policy: policySchema.optional(),
+  audit: auditSchema.optional(),
 });
 
-/** The keys that may stand at a place of the file: for "did you mean". Numbers and names of targets are passed over. */
+export type CatalogueFile = z.infer<typeof catalogueSchema>;
+
+/** The keys that may stand at a place of the file: for "did you mean". None where names are the user's own. */
 export function keysAllowedAt(path: readonly PropertyKey[]): readonly string[] {
-  if (path.length === 0) return Object.keys(catalogueSchema.shape);
-  if (path[0] === 'defaults') return Object.keys(defaultsSchema.shape);
-  if (path[0] !== 'targets') return [];
-  if (path.length === 2) return Object.keys(targetSchema.shape);
-  const machine = MACHINES[path[2] as ProviderId] as (typeof MACHINES)[ProviderId] | undefined;
-  return machine === undefined ? [] : Object.keys(machine.unwrap().shape);
+  let schema: z.core.$ZodType = catalogueSchema;
+  for (const step of path) {
+    const inner = insideOf(schema);
+    const next = inner instanceof z.ZodObject ? inner.shape[String(step)] : itemOf(inner);
+    if (next === undefined) return [];
+    schema = next;
+  }
+  const found = insideOf(schema);
+  return found instanceof z.ZodObject ? Object.keys(found.shape) : [];
 }
 
-export type CatalogueFile = z.infer<typeof catalogueSchema> & {
-  defaults?: CatalogueDefaults;
-  targets?: Record<string, TargetEntry>;
-};
+function insideOf(schema: z.core.$ZodType): z.core.$ZodType {
+  return schema instanceof z.ZodOptional ? insideOf(schema.unwrap()) : schema;
+}
+
+function itemOf(schema: z.core.$ZodType): z.core.$ZodType | undefined {
+  if (schema instanceof z.ZodRecord) return schema.valueType;
+  return schema instanceof z.ZodArray ? schema.element : undefined;
+}
 
 const FORMS = [...PROVIDER_IDS, ...(Object.keys(DATABASE_FORMS) as (keyof typeof DATABASE_FORMS)[]), 'host'] as const;
 

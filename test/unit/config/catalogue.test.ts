@@ -59,7 +59,7 @@ suite('a catalogue file', () => {
       name: 'unknown key like no other',
       text: 'version: 1\ndefaults: { zzzzzzzz: 1 }\n',
       message: 'cloudtun.yaml:2:13: unknown key "zzzzzzzz" in defaults',
-      hint: 'known here: ttl, idle, grace, bind, profile, region, project, zone',
+      hint: 'known here: ttl, idle, grace, bind, maxBytes, sessions, profile, region, project, zone',
     },
     {
       name: 'wrong type',
@@ -157,7 +157,8 @@ suite('a catalogue file', () => {
   test('of spec section 4 is read whole', () => {
     const parsed = parseCatalogue(SPEC_EXAMPLE, 'cloudtun.yaml');
     assert.deepEqual([...parsed.entries.keys()], ['bastion', 'prod', 'web', 'admin']);
-    assert.deepEqual(parsed.unused, ['groups', 'policy']);
+    assert.deepEqual(parsed.data.groups, { dev: ['prod', 'admin'] });
+    assert.deepEqual(parsed.data.policy, { maxTtl: '12h' });
     assert.deepEqual(parsed.entries.get('prod')?.place, { file: 'cloudtun.yaml', line: 6, column: 3 });
   });
 });

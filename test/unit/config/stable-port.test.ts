@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import { type Catalogue, completeTargets } from '../../../src/config/catalogue.ts';
+import { type Catalogue, completeTargets, NO_CATALOGUE } from '../../../src/config/catalogue.ts';
 import { parseCatalogue } from '../../../src/config/parse.ts';
 import { ownPort, stablePort } from '../../../src/config/stable-port.ts';
 
@@ -9,7 +9,7 @@ const AWS = { cloud: 'aws', scope: REGION } as const;
 
 function catalogue(targets: string): Catalogue {
   const { entries } = parseCatalogue(`version: 1\ntargets:\n${targets}`, 'cloudtun.yaml');
-  return { files: ['cloudtun.yaml'], defaults: {}, unused: [], targets: completeTargets(entries) };
+  return { ...NO_CATALOGUE, files: ['cloudtun.yaml'], targets: completeTargets(entries) };
 }
 
 function portOf(all: Catalogue, name: string): number {

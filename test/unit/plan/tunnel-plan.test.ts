@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import { type Catalogue, completeTargets } from '../../../src/config/catalogue.ts';
+import { type Catalogue, completeTargets, NO_CATALOGUE } from '../../../src/config/catalogue.ts';
 import { parseCatalogue } from '../../../src/config/parse.ts';
 import {
   type PlanFlags,
@@ -28,8 +28,13 @@ targets:
 const EMPTY = catalogue('version: 1\n');
 
 function catalogue(text: string): Catalogue {
-  const { defaults, entries } = parseCatalogue(text, 'cloudtun.yaml');
-  return { files: ['cloudtun.yaml'], defaults, unused: [], targets: completeTargets(entries) };
+  const { data, entries } = parseCatalogue(text, 'cloudtun.yaml');
+  return {
+    ...NO_CATALOGUE,
+    files: ['cloudtun.yaml'],
+    defaults: data.defaults ?? {},
+    targets: completeTargets(entries),
+  };
 }
 
 /** The local port of a plan's only rule. */

@@ -1,0 +1,85 @@
+import { CloudtunError } from '../domain/errors.ts';
+import { nearestNames } from '../domain/nearest.ts';
+import type { Catalogue, Place } from './catalogue.ts';
+import type { CatalogueFile } from './schema.ts';
+
+/** A file of the catalogue, as far as its names are looked up. */
+interface NamingFile {
+  readonly data: CatalogueFile;
+  placeOf(path: readonly PropertyKey[]): Place;
+}
+
+/** Targets may be named by a team, beside those of the catalogue, with all of them. */
+const VERBS = ['connect', 'ssh', 'socks', 'run'] as const;
+
+/**
+ * Every name that a file uses for a target or a log is one; the first that is not.
+ *
+ * @param catalogue of all files together: a user's group may hold a target of the project
+ */
+export function wrongReference(
+  file: NamingFile,
+  catalogue: Pick<Catalogue, 'targets' | 'groups' | 'logs'>,
+): CloudtunError | undefined {
+  const targets = [...catalogue.targets.keys()];
+  const groups = [...catalogue.groups.keys()];
+  const { data } = file;
+  const check = (path: readonly PropertyKey[], name: string, kind: string, known: readonly string[]) =>
+    known.includes(name) ? undefined : unknownName(file.placeOf(path), path, name, kind, known);
+  for (const [group, names] of Object.entries(data.groups ?? {})) {
+    if (catalogue.targets.has(group)) return sameName(file.placeOf(['groups', group]), group);
+    for (const [index, name] of names.entries()) {
+      const wrong = check(['groups', group, index], name, 'target', targets);
+      if (wrong) return wrong;
+    }
+  }
+  for (const [log, { target, ...sources }] of Object.entries(data.logs ?? {})) {
+    const wrong = check(['logs', log, 'target'], target, 'target', targets);
+    if (wrong) return wrong;
+    const said = Object.entries(sources).filter(([, value]) => value !== undefined);
+    if (said.length !== 1) return notOneSource(file.placeOf(['logs', log]), log, said.length);
+  }
+  for (const [team, { may = {} }] of Object.entries(data.teams ?? {})) {
+    for (const verb of [...VERBS, 'logs'] as const) {
+      for (const [index, name] of (may[verb] ?? []).entries()) {
+        const path = ['teams', team, 'may', verb, index];
+        const wrong =
+          verb === 'logs'
+            ? check(path, name, 'log', [...catalogue.logs.keys()])
+            : check(path, name, 'target or group', [...targets, ...groups]);
+        if (wrong) return wrong;
+      }
+    }
+  }
+  const { requireReason } = data.policy ?? {};
+  for (const [index, name] of (Array.isArray(requireReason) ? requireReason : []).entries()) {
+    const wrong = check(['policy', 'requireReason', index], name, 'target or group', [...targets, ...groups]);
+    if (wrong) return wrong;
+  }
+  return undefined;
+}
+
+const at = ({ file, line, column }: Place) => `${file}:${line}:${column}`;
+
+function unknownName(
+  place: Place,
+  path: readonly PropertyKey[],
+  name: string,
+  kind: string,
+  known: readonly string[],
+): CloudtunError {
+  const where = path.filter((step) => typeof step === 'string').join('.');
+  const near = nearestNames(name, known, 3);
+  return new CloudtunError('CT_CONFIG', `${at(place)}: ${where} names "${name}", which is no ${kind}`, {
+    ...(near.length > 0 && { hint: `did you mean: ${near.join(', ')}` }),
+  });
+}
+
+function sameName(place: Place, name: string): CloudtunError {
+  return new CloudtunError('CT_CONFIG', `${at(place)}: "${name}" is a group and a target; a name is one of them`);
+}
+
+function notOneSource(place: Place, log: string, count: number): CloudtunError {
+  const problem = count === 0 ? 'has no source' : 'has several sources';
+  return new CloudtunError('CT_CONFIG', `${at(place)}: log "${log}" ${problem}; it is one of file, unit or container`);
+}
