@@ -119,6 +119,18 @@ export interface EndRecord {
   readonly bytesDown: number;
 }
 
+/** What a tunnel carries, over all its endpoints. */
+export interface TunnelFigures {
+  /** Open ones: of the cloud where it keeps such, else conversations with its relay. */
+  readonly sessions: number;
+  readonly openStreams: number;
+  /** Application bytes of the sessions, those that are over included. */
+  readonly bytesUp: number;
+  readonly bytesDown: number;
+  /** Smoothed, of the slowest session whose protocol tells. */
+  readonly roundTripMs: number | undefined;
+}
+
 /**
  * A target that was resolved and a way to dial it. Nothing is recorded and no session is started before the first dial. Disposing
  * it closes the tunnels, terminates their sessions and writes the `end` record if `ended` was not called.
@@ -136,6 +148,8 @@ export interface OpenedTunnel extends AsyncDisposable {
    * with `anywhere`, where one endpoint that is lost says nothing of the others.
    */
   readonly lost: Promise<CloudtunError>;
+  /** What goes on now, and what went through since it was opened. Cheap. */
+  stats(): TunnelFigures;
   client(record: ClientRecord): void;
   /** The cloud, or the machine itself, refused the login that a front end made through it; the journal keeps it. */
   denied(error: CloudtunError): void;

@@ -9,12 +9,13 @@ import type { Identity } from '../providers/provider.ts';
 import type { Timer } from '../runtime/clock.ts';
 import type { Tunnel } from '../transport/tunnel.ts';
 import { AuditTrail } from './audit-trail.ts';
-import type { BrokerContext, OpenedTunnel, TunnelRequest } from './broker-types.ts';
+import type { BrokerContext, OpenedTunnel, TunnelFigures, TunnelRequest } from './broker-types.ts';
 import { type DestinationHops, Destinations, ON_DEMAND } from './destinations.ts';
 import { HopDialer } from './hop-dialer.ts';
 import { recordedSource } from './recorded-source.ts';
 import { findRoute, findRouteAnywhere, findTarget } from './route.ts';
 import { sessionPlace } from './session-ledger.ts';
+import { sumFigures } from './sum-figures.ts';
 
 /** Routes that are remembered; what is forgotten is asked for again. */
 const KNOWN_LIMIT = 256;
@@ -66,6 +67,7 @@ export class BrokeredTunnel implements OpenedTunnel {
   #askingSoon: Timer | undefined;
   #hasSession = false;
   readonly #tellLost: (error: CloudtunError) => void;
+  readonly #destinations: Destinations[] = [];
 
   constructor(
     context: BrokerContext,
@@ -110,7 +112,16 @@ export class BrokeredTunnel implements OpenedTunnel {
     };
     this.dialer = this.#isRouted
       ? this.#routed(hops, ownHop ?? { isWanted: false }, onEvent)
-      : new Destinations(context.world, hops);
+      : this.#kept(new Destinations(context.world, hops));
+  }
+
+  stats(): TunnelFigures {
+    return sumFigures(this.#destinations.map((destinations) => destinations.stats()));
+  }
+
+  #kept(destinations: Destinations): Destinations {
+    this.#destinations.push(destinations);
+    return destinations;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -127,9 +138,9 @@ export class BrokeredTunnel implements OpenedTunnel {
    * itself, where that can be had. So is one that would be a destination too many.
    */
   #routed(hops: DestinationHops, own: OwnHop, onEvent: TunnelEventListener): Dialer {
-    const destinations = new Destinations(this.#context.world, hops, ON_DEMAND);
+    const destinations = this.#kept(new Destinations(this.#context.world, hops, ON_DEMAND));
     // Its own, so that a login can be had where there are too many destinations.
-    const sshd = new Destinations(this.#context.world, hops);
+    const sshd = this.#kept(new Destinations(this.#context.world, hops));
     const hop = this.#ownHop(sshd, own, onEvent);
     const through = async (to: RemoteEndpoint, signal: AbortSignal): Promise<TunnelStream> => {
       await hop!.open(signal).catch((error: unknown) => this.#hopRefused(to, error));

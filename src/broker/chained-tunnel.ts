@@ -5,7 +5,7 @@ import type { Millis } from '../domain/millis.ts';
 import { type NodeTarget, type Route, type Target, targetLabel } from '../domain/target.ts';
 import type { TunnelEventListener } from '../domain/tunnel-event.ts';
 import type { AuditTrail } from './audit-trail.ts';
-import type { BrokerContext, OpenedTunnel, TunnelRequest } from './broker-types.ts';
+import type { BrokerContext, OpenedTunnel, TunnelFigures, TunnelRequest } from './broker-types.ts';
 import { isHopless, isRefusedLogin, newTrail } from './brokered-tunnel.ts';
 import { HopDialer } from './hop-dialer.ts';
 import type { Chain } from './login-way.ts';
@@ -60,6 +60,11 @@ export class ChainedTunnel implements OpenedTunnel {
       dial: (to, signal) => this.#dial(to, signal),
       [Symbol.asyncDispose]: () => this.#close(),
     };
+  }
+
+  /** Of the tunnel below: what goes through the logins goes through it. */
+  stats(): TunnelFigures {
+    return this.#base.stats();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

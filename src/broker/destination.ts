@@ -6,8 +6,10 @@ import type { TunnelEvent } from '../domain/tunnel-event.ts';
 import { unlessAborted } from '../runtime/deadline.ts';
 import type { World } from '../runtime/world.ts';
 import type { Tunnel } from '../transport/tunnel.ts';
+import type { TunnelFigures } from './broker-types.ts';
 import { Renewal } from './core/renewal.ts';
 import type { DestinationHops } from './destinations.ts';
+import { slowest } from './sum-figures.ts';
 
 /** Terminating a session is a call to a cloud that may be out of reach; what was not ended is found at the next start. */
 const CLOSE_LIMIT: Millis = 10_000;
@@ -26,6 +28,8 @@ export class Destination implements AsyncDisposable {
   #lastSessionId: string | undefined;
   #hasOpenedBefore = false;
   #isLost = false;
+  /** Of tunnels that are closed. */
+  readonly #pastBytes = { up: 0, down: 0 };
   #closing: Promise<void> | undefined;
 
   constructor(world: World, to: RemoteEndpoint, hops: DestinationHops) {
@@ -52,6 +56,20 @@ export class Destination implements AsyncDisposable {
         throw error;
       }
     }
+  }
+
+  /** Of every session that was opened to this endpoint. */
+  stats(): TunnelFigures {
+    const all = [...this.#tunnels].map((tunnel) => tunnel.stats());
+    const sum = (key: 'sessions' | 'openStreams' | 'bytesUp' | 'bytesDown') =>
+      all.reduce((total, stats) => total + stats[key], 0);
+    return {
+      sessions: sum('sessions'),
+      openStreams: sum('openStreams'),
+      bytesUp: this.#pastBytes.up + sum('bytesUp'),
+      bytesDown: this.#pastBytes.down + sum('bytesDown'),
+      roundTripMs: slowest(all.map(({ roundTripMs }) => roundTripMs)),
+    };
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -219,7 +237,11 @@ export class Destination implements AsyncDisposable {
       ),
     ]);
     limit.abort();
-    this.#tunnels.delete(tunnel);
+    if (this.#tunnels.delete(tunnel)) {
+      const { bytesUp, bytesDown } = tunnel.stats();
+      this.#pastBytes.up += bytesUp;
+      this.#pastBytes.down += bytesDown;
+    }
     if (!isDone) log.warn('the cloud did not confirm the end of a session within 10 s; the next start ends it');
   }
 }

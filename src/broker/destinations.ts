@@ -6,7 +6,9 @@ import type { TunnelEventListener } from '../domain/tunnel-event.ts';
 import type { Timer } from '../runtime/clock.ts';
 import type { World } from '../runtime/world.ts';
 import type { Tunnel } from '../transport/tunnel.ts';
+import type { TunnelFigures } from './broker-types.ts';
 import { Destination } from './destination.ts';
+import { NO_FIGURES, sumFigures } from './sum-figures.ts';
 
 /** What is needed to open a tunnel to an endpoint. */
 export interface DestinationHops {
@@ -57,6 +59,8 @@ export class Destinations implements Dialer {
   /** Closed because they were unused, their sessions not ended yet. */
   readonly #closing = new Set<Promise<void>>();
   #isDisposed = false;
+  /** Of places that were closed. */
+  #past: TunnelFigures = NO_FIGURES;
 
   constructor(world: World, hops: DestinationHops, onDemand?: OnDemand) {
     this.#world = world;
@@ -78,6 +82,11 @@ export class Destinations implements Dialer {
       this.#leave(place);
       throw error;
     }
+  }
+
+  /** Of all endpoints, those that were closed because nobody used them included. */
+  stats(): TunnelFigures {
+    return sumFigures([this.#past, ...[...this.#places.values()].map(({ destination }) => destination.stats())]);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -116,7 +125,10 @@ export class Destinations implements Dialer {
   #close(place: Place): void {
     place.timer?.cancel();
     this.#places.delete(place.key);
-    const closing = place.destination[Symbol.asyncDispose]().finally(() => this.#closing.delete(closing));
+    const closing = place.destination[Symbol.asyncDispose]().finally(() => {
+      this.#past = sumFigures([this.#past, place.destination.stats()]);
+      this.#closing.delete(closing);
+    });
     this.#closing.add(closing);
   }
 }

@@ -8,6 +8,7 @@ export function tunnelWith(opened: OpenedTunnel, parts: Partial<OpenedTunnel>): 
     routes: opened.routes,
     dialer: opened.dialer,
     lost: opened.lost,
+    stats: () => opened.stats(),
     client: (record) => opened.client(record),
     denied: (error) => opened.denied(error),
     ended: (record) => opened.ended(record),

@@ -4,19 +4,17 @@ import type { RemoteEndpoint } from '../domain/endpoint.ts';
 import { asCloudtunError, CloudtunError } from '../domain/errors.ts';
 import { type Route, targetLabel } from '../domain/target.ts';
 import type { ExposeEvent } from '../expose/expose-types.ts';
-import type { CloseReason, ForwardEvent, ForwardLimits, ForwardReport } from '../forward/forward-types.ts';
+import type {
+  CloseReason,
+  ForwardEvent,
+  ForwardLimits,
+  ForwardReport,
+  RunningService,
+} from '../forward/forward-types.ts';
 import type { App } from '../plan/app.ts';
 import type { SocksEvent } from '../socks/socks-types.ts';
 import type { PlannedLogin } from './planned-login.ts';
 import type { SshRules } from './ssh-rules.ts';
-
-/** What a forward of any kind is to whoever ends it. */
-interface Service extends AsyncDisposable {
-  readonly ready: Promise<void>;
-  readonly closed: Promise<ForwardReport>;
-  drain(because: CloseReason): void;
-  cut(because: CloseReason): void;
-}
 
 export interface SshForwardsOptions {
   readonly rules: SshRules;
@@ -36,7 +34,7 @@ export interface SshForwardsOptions {
  * that ends takes the others along.
  */
 export class SshForwards implements AsyncDisposable {
-  readonly #services: Service[] = [];
+  readonly #services: RunningService[] = [];
   readonly #login = Promise.withResolvers<PlannedLogin>();
 
   private constructor() {
@@ -105,7 +103,7 @@ export class SshForwards implements AsyncDisposable {
         if (isIdleDrain ? isFirst && options.tellsIdleDrain : isFirst || event.type !== 'expiring') tell(event);
       };
     };
-    const attempt = async (rule: string, open: () => Promise<Service>) => {
+    const attempt = async (rule: string, open: () => Promise<RunningService>) => {
       try {
         this.#services.push(await open());
       } catch (thrown) {

@@ -55,7 +55,13 @@ interface TargetBase extends Readonly<Partial<Record<PlaceKey, string>>> {
 
 /** A target of the catalogue, its form told apart, its place in the cloud completed from its `via`. */
 export type CatalogueTarget =
-  | (TargetBase & { readonly kind: 'machine'; readonly cloud: ProviderId; readonly instance: string })
+  | (TargetBase & {
+      readonly kind: 'machine';
+      readonly cloud: ProviderId;
+      readonly instance: string;
+      /** The port of the machine that is meant where none is named. */
+      readonly hostPort?: number;
+    })
   | (TargetBase & {
       readonly kind: 'database';
       readonly form: DatabaseForm;
@@ -147,7 +153,11 @@ function completeTarget(name: string, placed: PlacedEntry, all: ReadonlyMap<stri
     if (viaCloud !== undefined && viaCloud !== cloud) throw twoClouds(name, place, cloud, viaCloud);
     return cloud;
   };
-  if (machine) return { ...base, kind: 'machine', cloud: agreed(machine.cloud), instance: machine.instance };
+  if (machine) {
+    const { cloud, instance } = machine;
+    const hostPort = entry.hostPort !== undefined && { hostPort: entry.hostPort };
+    return { ...base, kind: 'machine', cloud: agreed(cloud), instance, ...hostPort };
+  }
   for (const form of Object.keys(DATABASE_FORMS) as DatabaseForm[]) {
     const database = entry[form];
     if (database !== undefined)

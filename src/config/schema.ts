@@ -241,7 +241,8 @@ export function describeFormProblem(entry: TargetEntry): string | undefined {
   if (entry.host !== undefined && entry.hostPort === undefined) return 'has a host but no hostPort';
   if (entry.host !== undefined && entry.via === undefined)
     return 'has a host but no via: name the machine that can reach it';
-  if (entry.host === undefined && entry.hostPort !== undefined) return 'has a hostPort but no host';
+  if (entry.hostPort !== undefined && (form === 'rds' || form === 'sql'))
+    return 'has a hostPort, and a database has a port of its own';
   return form === 'host' ? undefined : describePlaceProblem(entry, form);
 }
 

@@ -4,7 +4,7 @@ import type { CloudtunError } from '../domain/errors.ts';
 import type { Millis } from '../domain/millis.ts';
 import type { Target } from '../domain/target.ts';
 import type { TunnelEvent, TunnelEventListener } from '../domain/tunnel-event.ts';
-import type { ClientEvent, CloseReason, ForwardLimits, ForwardReport, LifeEvent } from '../forward/forward-types.ts';
+import type { ClientEvent, ForwardLimits, ForwardReport, LifeEvent, RunningService } from '../forward/forward-types.ts';
 import type { Cidr } from '../runtime/cidr.ts';
 import type { RemoteBind } from '../ssh/remote-ports.ts';
 import type { SshConnection } from '../ssh/ssh-connection.ts';
@@ -74,11 +74,4 @@ export interface ExposeReport extends ForwardReport {
 }
 
 /** Ports of the far machine that lead here. Disposing it cuts everything, and gives the ports back. */
-export interface RunningExposure extends AsyncDisposable {
-  /** Settles when every rule is listened on; rejects with the CloudtunError that kept it from that. */
-  readonly ready: Promise<void>;
-  readonly closed: Promise<ExposeReport>;
-  /** As RunningForward; callers that come while it drains are refused. */
-  drain(because: CloseReason): void;
-  cut(because: CloseReason): void;
-}
+export type RunningExposure = RunningService<ExposeReport>;

@@ -2,7 +2,8 @@ import type { OpenedTunnel } from '../broker/broker-types.ts';
 import { tunnelWith } from '../broker/tunnel-with.ts';
 import { formatEndpoint } from '../domain/endpoint.ts';
 import { asCloudtunError, CloudtunError } from '../domain/errors.ts';
-import type { CloseReason } from '../forward/forward-types.ts';
+import type { TunnelEvent } from '../domain/tunnel-event.ts';
+import type { CloseReason, ServiceStatus } from '../forward/forward-types.ts';
 import type { ClientReport } from '../forward/local-client.ts';
 import { ServiceLife } from '../forward/service-life.ts';
 import { type Cidr, covers, parseCidr } from '../runtime/cidr.ts';
@@ -83,6 +84,10 @@ class Exposure implements RunningExposure {
     );
   }
 
+  status(): ServiceStatus {
+    return this.#life.status();
+  }
+
   drain(because: CloseReason): void {
     this.#life.drain(because);
   }
@@ -96,8 +101,13 @@ class Exposure implements RunningExposure {
     await this.closed;
   }
 
+  #onTunnelEvent(event: TunnelEvent): void {
+    this.#life.note(event);
+    this.#plan.onEvent({ type: 'tunnel', event });
+  }
+
   async #open(signal: AbortSignal): Promise<OpenedTunnel> {
-    const source = await this.#plan.open((event) => this.#plan.onEvent({ type: 'tunnel', event }), signal);
+    const source = await this.#plan.open((event) => this.#onTunnelEvent(event), signal);
     this.#source = source;
     const { opened } = source;
     const lost = new Promise<CloudtunError>((resolve) => {

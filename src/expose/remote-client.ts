@@ -62,6 +62,10 @@ export class RemoteClient {
   }
 
   /** 0 while it waits for the service, or bytes are on their way. */
+  moved(): { readonly bytesUp: number; readonly bytesDown: number } {
+    return { bytesUp: this.#splice?.bytesUp ?? 0, bytesDown: this.#splice?.bytesDown ?? 0 };
+  }
+
   quietFor(): Millis {
     return this.#splice?.quietFor() ?? 0;
   }

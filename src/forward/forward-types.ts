@@ -87,17 +87,39 @@ export interface ForwardReport {
   readonly bytesDown: number;
 }
 
-/** Listeners that are bound, sessions that are open. Disposing it cuts everything and terminates the cloud sessions. */
-export interface RunningForward extends AsyncDisposable {
-  /** What is bound, rule by rule: known before anything is asked of the cloud. */
-  readonly local: readonly (readonly LocalEndpoint[])[];
+/** How a service is now: `ps`, `status`, metrics. */
+export interface ServiceStatus {
+  /** `waiting`: it listens, and opens what it leads to at the first connection. `reconnecting`: a session was lost and is not back. */
+  readonly state: 'opening' | 'waiting' | 'ready' | 'reconnecting' | 'draining' | 'closed';
+  /** Wall clock; undefined before it was ready first. */
+  readonly readyAt: Millis | undefined;
+  readonly expiresAt: Millis | undefined;
+  /** Connected now. */
+  readonly clients: number;
+  /** Since it began. */
+  readonly connections: number;
+  /** Of all clients, those that are connected included. */
+  readonly bytesUp: number;
+  readonly bytesDown: number;
+  readonly sessions: number;
+  readonly roundTripMs: Millis | undefined;
+  /** How often a session was resumed or replaced, and how the last time. */
+  readonly renewals: number;
+  readonly lastRenewal: { readonly at: Millis; readonly how: string } | undefined;
+  /** What went wrong last, also where it is over. */
+  readonly lastTrouble: { readonly at: Millis; readonly code?: string; readonly message: string } | undefined;
+}
+
+/** What serves clients over a tunnel until it ends. Disposing it cuts everything and terminates the cloud sessions. */
+export interface RunningService<Report extends ForwardReport = ForwardReport> extends AsyncDisposable {
   /**
-   * Settles when every rule was probed: rejects with the CloudtunError of the first failure (CT_INTERRUPTED when it was cut or
+   * Settles when everything can be used: rejects with the CloudtunError of the first failure (CT_INTERRUPTED when it was cut or
    * drained before), after everything was closed again.
    */
   readonly ready: Promise<void>;
   /** Settles after the last socket is closed and every session is terminated; never rejects. */
-  readonly closed: Promise<ForwardReport>;
+  readonly closed: Promise<Report>;
+  status(): ServiceStatus;
   /**
    * Stop accepting, wait for streams to close or be quiet for 2 s, at most the grace time, then close. Before it is ready: the same
    * as `cut`. A second reason changes nothing.
@@ -105,6 +127,12 @@ export interface RunningForward extends AsyncDisposable {
   drain(because: CloseReason): void;
   /** Close at once. The reason of a drain under way stands. */
   cut(because: CloseReason): void;
+}
+
+/** Listeners that are bound, sessions that are open. */
+export interface RunningForward extends RunningService {
+  /** What is bound, rule by rule: known before anything is asked of the cloud. */
+  readonly local: readonly (readonly LocalEndpoint[])[];
 }
 
 export type ForwardEventListener = (event: ForwardEvent) => void;

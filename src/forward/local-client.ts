@@ -92,6 +92,10 @@ export class LocalClient {
     return { bytesUp, bytesDown, ...(error && { error }) };
   }
 
+  moved(): { readonly bytesUp: number; readonly bytesDown: number } {
+    return { bytesUp: this.#splice?.bytesUp ?? 0, bytesDown: this.#splice?.bytesDown ?? 0 };
+  }
+
   /** How long nothing moved; a client without a stream counts as quiet, since nothing of it is lost. */
   quietFor(): Millis {
     return this.#splice?.quietFor() ?? QUIET;

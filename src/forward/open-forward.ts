@@ -3,7 +3,7 @@ import type { OpenedTunnel } from '../broker/broker-types.ts';
 import type { LocalEndpoint } from '../domain/endpoint.ts';
 import { CloudtunError } from '../domain/errors.ts';
 import { farEndpoint, type Route } from '../domain/target.ts';
-import type { TunnelEventListener } from '../domain/tunnel-event.ts';
+import type { TunnelEvent, TunnelEventListener } from '../domain/tunnel-event.ts';
 import type { World } from '../runtime/world.ts';
 import { openListener } from '../transport/listener.ts';
 import { LocalMemory } from '../transport/local-memory.ts';
@@ -16,6 +16,7 @@ import type {
   ForwardReport,
   ListenRule,
   RunningForward,
+  ServiceStatus,
 } from './forward-types.ts';
 import { LocalClient } from './local-client.ts';
 import { type ProbedFarSide, probe as systemProbe } from './probe.ts';
@@ -114,9 +115,13 @@ class Forward implements RunningForward {
 
   start(): void {
     this.#life.start(
-      (signal) => this.#plan.open((event) => this.#plan.onEvent({ type: 'tunnel', event }), signal),
+      (signal) => this.#plan.open((event) => this.#onTunnelEvent(event), signal),
       (opened, signal) => this.#openRules(opened, signal),
     );
+  }
+
+  status(): ServiceStatus {
+    return this.#life.status();
   }
 
   drain(because: CloseReason): void {
@@ -130,6 +135,11 @@ class Forward implements RunningForward {
   async [Symbol.asyncDispose](): Promise<void> {
     this.cut('ended');
     await this.closed;
+  }
+
+  #onTunnelEvent(event: TunnelEvent): void {
+    this.#life.note(event);
+    this.#plan.onEvent({ type: 'tunnel', event });
   }
 
   /** All at once; the first failure calls the others off, and is thrown when they are off. */

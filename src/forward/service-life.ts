@@ -1,13 +1,15 @@
 import type { OpenedTunnel } from '../broker/broker-types.ts';
 import { asCloudtunError, CloudtunError } from '../domain/errors.ts';
 import type { Millis } from '../domain/millis.ts';
+import type { TunnelEvent } from '../domain/tunnel-event.ts';
 import { unlessAborted, withDeadline } from '../runtime/deadline.ts';
 import { Lifetime } from '../runtime/lifetime.ts';
 import type { World } from '../runtime/world.ts';
 import { drainStep, type LimitStep } from './core/limits.ts';
-import type { CloseReason, ForwardLimits, ForwardReport, LifeEvent } from './forward-types.ts';
+import type { CloseReason, ForwardLimits, ForwardReport, LifeEvent, ServiceStatus } from './forward-types.ts';
 import { LimitWatch } from './limit-watch.ts';
 import type { ClientReport } from './local-client.ts';
+import { TroubleLog } from './trouble-log.ts';
 
 /** Longer than a call that starts a session may take after it was called off, and a session to be ended. */
 const START_LIMIT: Millis = 25_000;
@@ -16,6 +18,8 @@ const START_LIMIT: Millis = 25_000;
 export interface ServedClient {
   /** How long nothing moved; 0 while bytes are on their way. */
   quietFor(): Millis;
+  /** What went through so far. */
+  moved(): { readonly bytesUp: number; readonly bytesDown: number };
   /** A regular end where nothing moves, else a cut. */
   end(): void;
   cut(): void;
@@ -55,6 +59,9 @@ export class ServiceLife {
   #error: CloudtunError | undefined;
   #isDraining = false;
   #isClosing = false;
+  #isReady = false;
+  #isClosed = false;
+  readonly #trouble = new TroubleLog();
   #recheckDrain: () => void = () => {};
   #connections = 0;
   #bytesUp = 0;
@@ -90,6 +97,36 @@ export class ServiceLife {
   /** Wall clock; known once the limits count. */
   get expiresAt(): Millis | undefined {
     return this.#expiresAt;
+  }
+
+  /** Something happened to the tunnel; for `status`. */
+  note(event: TunnelEvent): void {
+    this.#trouble.note(event, this.#world.clock.wall());
+  }
+
+  status(): ServiceStatus {
+    const { clock } = this.#world;
+    const moved = [...this.#clients].map((client) => client.moved());
+    const figures = this.#opened?.stats();
+    return {
+      state: this.#state(),
+      readyAt: this.#readyAt === undefined ? undefined : clock.wall() - (clock.now() - this.#readyAt),
+      expiresAt: this.#expiresAt,
+      clients: this.#clients.size,
+      connections: this.#connections,
+      bytesUp: moved.reduce((sum, { bytesUp }) => sum + bytesUp, this.#bytesUp),
+      bytesDown: moved.reduce((sum, { bytesDown }) => sum + bytesDown, this.#bytesDown),
+      sessions: figures?.sessions ?? 0,
+      roundTripMs: figures?.roundTripMs,
+      ...this.#trouble.facts(),
+    };
+  }
+
+  #state(): ServiceStatus['state'] {
+    if (this.#isClosed) return 'closed';
+    if (this.isEnding) return 'draining';
+    if (!this.#isReady) return 'opening';
+    return this.#trouble.isReconnecting ? 'reconnecting' : 'ready';
   }
 
   /**
@@ -183,6 +220,7 @@ export class ServiceLife {
     }
     void opened.lost.then((error) => this.#onLost(error));
     await prepare(opened, signal);
+    this.#isReady = true;
     this.#becomeReady();
   }
 
@@ -247,6 +285,7 @@ export class ServiceLife {
       log.warn(`the tunnel did not close cleanly: ${error instanceof Error ? error.message : String(error)}`);
     }
     this.#failReady(this.#error ?? new CloudtunError('CT_INTERRUPTED', 'it was stopped before it was ready'));
+    this.#isClosed = true;
     this.#settleClosed(report);
   }
 }

@@ -82,9 +82,10 @@ export function planForward(
   }
   const { cloud, ...machine } = machineNamed(target, entry, flags, catalogue);
   const { text } = machine;
+  const own = farPort ?? entry?.hostPort;
   const rules =
-    given.length === 0 && farPort !== undefined
-      ? [ownRule(text, farPort, entry, flags, catalogue)]
+    given.length === 0 && own !== undefined
+      ? [ownRule(text, own, entry, flags, catalogue)]
       : typedRules(target, given, flags, farPort);
   return {
     request: { kind: 'machine', ...machine, to: rules.map((rule) => rule.to), ...sessionOptions(flags) },

@@ -3,7 +3,8 @@ import type { OpenedTunnel } from '../broker/broker-types.ts';
 import type { TunnelStream } from '../domain/dialer.ts';
 import { formatEndpoint, type LocalEndpoint, type RemoteEndpoint } from '../domain/endpoint.ts';
 import { asCloudtunError, type CloudtunError } from '../domain/errors.ts';
-import type { CloseReason } from '../forward/forward-types.ts';
+import type { TunnelEvent } from '../domain/tunnel-event.ts';
+import type { CloseReason, ServiceStatus } from '../forward/forward-types.ts';
 import { type ClientReport, LocalClient } from '../forward/local-client.ts';
 import { ServiceLife } from '../forward/service-life.ts';
 import { unlessAborted } from '../runtime/deadline.ts';
@@ -69,7 +70,7 @@ class SocksServer implements RunningSocks {
 
   start(): void {
     this.#life.start(
-      (signal) => this.#plan.open((event) => this.#plan.onEvent({ type: 'tunnel', event }), signal),
+      (signal) => this.#plan.open((event) => this.#onTunnelEvent(event), signal),
       async (opened) => {
         this.#life.startLimits();
         const { local } = this;
@@ -79,6 +80,10 @@ class SocksServer implements RunningSocks {
         this.#opened.resolve(opened);
       },
     );
+  }
+
+  status(): ServiceStatus {
+    return this.#life.status();
   }
 
   drain(because: CloseReason): void {
@@ -92,6 +97,11 @@ class SocksServer implements RunningSocks {
   async [Symbol.asyncDispose](): Promise<void> {
     this.cut('ended');
     await this.closed;
+  }
+
+  #onTunnelEvent(event: TunnelEvent): void {
+    this.#life.note(event);
+    this.#plan.onEvent({ type: 'tunnel', event });
   }
 
   #accept(socket: Socket): void {

@@ -4,7 +4,7 @@ import type { CloudtunError } from '../domain/errors.ts';
 import type { Millis } from '../domain/millis.ts';
 import type { Target } from '../domain/target.ts';
 import type { TunnelEvent, TunnelEventListener } from '../domain/tunnel-event.ts';
-import type { CloseReason, ForwardLimits, ForwardReport, LifeEvent, ListenRule } from '../forward/forward-types.ts';
+import type { ForwardLimits, ForwardReport, LifeEvent, ListenRule, RunningService } from '../forward/forward-types.ts';
 import type { SocksRules } from './rules.ts';
 
 export interface SocksPlan {
@@ -65,14 +65,7 @@ export interface SocksReport extends ForwardReport {
 }
 
 /** A bound port that serves. Disposing it cuts everything and terminates the cloud sessions. */
-export interface RunningSocks extends AsyncDisposable {
+export interface RunningSocks extends RunningService<SocksReport> {
   /** Known before anything is asked of the cloud. */
   readonly local: readonly LocalEndpoint[];
-  /** Settles when the target is found; rejects with the CloudtunError that kept it from that, after everything was closed again. */
-  readonly ready: Promise<void>;
-  /** Settles after the last socket is closed and every session is terminated; never rejects. */
-  readonly closed: Promise<SocksReport>;
-  /** As RunningForward. */
-  drain(because: CloseReason): void;
-  cut(because: CloseReason): void;
 }

@@ -45,6 +45,10 @@ export class FakeOpenedTunnel implements OpenedTunnel {
     [Symbol.asyncDispose]: async () => {},
   };
 
+  stats() {
+    return { sessions: 1, openStreams: 0, bytesUp: 0, bytesDown: 0, roundTripMs: 12 };
+  }
+
   client(record: ClientRecord): void {
     this.clients.push(record);
   }
