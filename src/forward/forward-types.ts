@@ -64,6 +64,14 @@ export type ForwardEvent =
       /** Wall clock, milliseconds since 1970 UTC. */
       readonly expiresAt: Millis | undefined;
     }
+  /** It listens, and what it leads to is opened at the first connection. */
+  | {
+      readonly type: 'waiting';
+      readonly rule: number;
+      readonly local: readonly LocalEndpoint[];
+      /** Wall clock. */
+      readonly expiresAt: Millis | undefined;
+    }
   | ClientEvent
   | LifeEvent
   | { readonly type: 'tunnel'; readonly event: TunnelEvent };
@@ -133,6 +141,8 @@ export interface RunningService<Report extends ForwardReport = ForwardReport> ex
 export interface RunningForward extends RunningService {
   /** What is bound, rule by rule: known before anything is asked of the cloud. */
   readonly local: readonly (readonly LocalEndpoint[])[];
+  /** Where a rule leads to; undefined while that is not known. */
+  route(rule: number): Route | undefined;
 }
 
 export type ForwardEventListener = (event: ForwardEvent) => void;

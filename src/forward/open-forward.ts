@@ -1,7 +1,9 @@
 import type { Socket } from 'node:net';
-import type { OpenedTunnel } from '../broker/broker-types.ts';
+import type { ClientRecord, OpenedTunnel } from '../broker/broker-types.ts';
+import type { TunnelStream } from '../domain/dialer.ts';
 import type { LocalEndpoint } from '../domain/endpoint.ts';
 import { CloudtunError } from '../domain/errors.ts';
+import type { Millis } from '../domain/millis.ts';
 import { farEndpoint, type Route } from '../domain/target.ts';
 import type { TunnelEvent, TunnelEventListener } from '../domain/tunnel-event.ts';
 import type { World } from '../runtime/world.ts';
@@ -18,6 +20,7 @@ import type {
   RunningForward,
   ServiceStatus,
 } from './forward-types.ts';
+import { LazyTunnel } from './lazy-tunnel.ts';
 import { LocalClient } from './local-client.ts';
 import { type ProbedFarSide, probe as systemProbe } from './probe.ts';
 import { ServiceLife } from './service-life.ts';
@@ -47,6 +50,8 @@ export interface ForwardPlan {
   open(onEvent: TunnelEventListener, signal: AbortSignal): Promise<OpenedTunnel>;
   readonly limits: ForwardLimits;
   readonly onEvent: ForwardEventListener;
+  /** Nothing is opened before the first connection, and what is open is closed after this time without one; the ports stay bound. */
+  readonly onDemand?: { readonly idle: Millis };
 }
 
 /**
@@ -79,6 +84,7 @@ class Forward implements RunningForward {
   readonly #life: ServiceLife;
   readonly #rules: readonly RuleState[];
   #opened: OpenedTunnel | undefined;
+  #lazy: LazyTunnel | undefined;
   #hasWarnedOfCrowd = false;
 
   constructor(context: ForwardContext, plan: ForwardPlan) {
@@ -114,6 +120,14 @@ class Forward implements RunningForward {
   }
 
   start(): void {
+    const { onDemand } = this.#plan;
+    if (onDemand) {
+      this.#life.start(
+        async () => this.#lazyTunnel(onDemand.idle),
+        async (lazy) => this.#wait(lazy),
+      );
+      return;
+    }
     this.#life.start(
       (signal) => this.#plan.open((event) => this.#onTunnelEvent(event), signal),
       (opened, signal) => this.#openRules(opened, signal),
@@ -121,7 +135,13 @@ class Forward implements RunningForward {
   }
 
   status(): ServiceStatus {
-    return this.#life.status();
+    const status = this.#life.status();
+    const isWaiting = status.state === 'ready' && this.#lazy?.isAsleep === true;
+    return isWaiting ? { ...status, state: 'waiting' } : status;
+  }
+
+  route(rule: number): Route | undefined {
+    return this.#lazy ? this.#lazy.route(rule) : this.#rules[rule]?.route;
   }
 
   drain(because: CloseReason): void {
@@ -140,6 +160,26 @@ class Forward implements RunningForward {
   #onTunnelEvent(event: TunnelEvent): void {
     this.#life.note(event);
     this.#plan.onEvent({ type: 'tunnel', event });
+  }
+
+  #lazyTunnel(idle: Millis): LazyTunnel {
+    const onEvent = (event: TunnelEvent) => this.#onTunnelEvent(event);
+    return new LazyTunnel(this.#context.world, {
+      open: (signal) => this.#plan.open(onEvent, signal),
+      idle,
+      onEvent,
+    });
+  }
+
+  #wait(lazy: LazyTunnel): void {
+    this.#lazy = lazy;
+    this.#life.startLimits();
+    const { expiresAt } = this.#life;
+    for (const [rule, { waiting }] of this.#rules.entries()) {
+      this.#plan.onEvent({ type: 'waiting', rule, local: this.local[rule]!, expiresAt });
+      for (const client of waiting) void this.#serve(rule, client);
+      waiting.clear();
+    }
   }
 
   /** All at once; the first failure calls the others off, and is thrown when they are off. */
@@ -179,7 +219,7 @@ class Forward implements RunningForward {
     }
     const { world, peers } = this.#context;
     const state = this.#rules[rule]!;
-    if (!state.probed && state.waiting.size >= WAITING_LIMIT) {
+    if (!state.probed && !this.#lazy && state.waiting.size >= WAITING_LIMIT) {
       reset(socket);
       if (!this.#hasWarnedOfCrowd)
         world.log.warn(`more than ${WAITING_LIMIT} clients wait for the tunnel; the others are refused`);
@@ -189,7 +229,7 @@ class Forward implements RunningForward {
     // To notice that a client leaves while it waits, it must be read; not so when many of them wait, or when it need not.
     if (!state.probed && state.waiting.size < READ_WHILE_WAITING) socket.read(0);
     const client = new LocalClient(world, peers, this.#memory, socket);
-    if (state.probed) {
+    if (state.probed || this.#lazy) {
       void this.#serve(rule, client);
       return;
     }
@@ -201,23 +241,33 @@ class Forward implements RunningForward {
   }
 
   #serve(rule: number, client: LocalClient): Promise<void> {
-    const { probed, route } = this.#rules[rule]!;
-    const opened = this.#opened!;
-    const { to } = route!;
     const connection = this.#life.connected();
     const tell = (change: 'connected' | 'closed', bytesUp = 0, bytesDown = 0, error?: CloudtunError) => {
       const facts = { change, from: client.from, bytesUp, bytesDown, ...(error && { error }) };
-      opened.client({ ...facts, to: farEndpoint(route!) });
+      this.#record(rule, facts);
       this.#plan.onEvent({ type: 'client', rule, connection, clients: this.#life.clientCount, ...facts });
     };
-    const serve = () => {
-      tell('connected');
-      return client.serve(
-        async (socket, signal) => (await probed!.takeOver(socket)) ?? (await opened.dialer.dial(to, signal)),
-        this.#life.clientCount <= READ_WHILE_WAITING,
-      );
+    const serve = async () => {
+      // On demand, who it goes to is known once the tunnel is open.
+      if (!this.#lazy) tell('connected');
+      return client.serve(async (socket, signal) => {
+        const stream = await this.#streamFor(rule, socket, signal);
+        if (this.#lazy) tell('connected');
+        return stream;
+      }, this.#life.clientCount <= READ_WHILE_WAITING);
     };
     return this.#life.admit(client, serve, (report) => tell('closed', report.bytesUp, report.bytesDown, report.error));
+  }
+
+  async #streamFor(rule: number, socket: Socket, signal: AbortSignal): Promise<TunnelStream> {
+    if (this.#lazy) return this.#lazy.dial(rule, signal);
+    const { probed, route } = this.#rules[rule]!;
+    return (await probed!.takeOver(socket)) ?? (await this.#opened!.dialer.dial(route!.to, signal));
+  }
+
+  #record(rule: number, record: Omit<ClientRecord, 'to'>): void {
+    if (this.#lazy) this.#lazy.client(rule, record);
+    else this.#opened!.client({ ...record, to: farEndpoint(this.#rules[rule]!.route!) });
   }
 
   #dropWaiting(): void {

@@ -14,6 +14,9 @@ import { TroubleLog } from './trouble-log.ts';
 /** Longer than a call that starts a session may take after it was called off, and a session to be ended. */
 const START_LIMIT: Millis = 25_000;
 
+/** The part of a tunnel that the life of its service is about. */
+export type ServedTunnel = Pick<OpenedTunnel, 'lost' | 'ended' | 'stats' | typeof Symbol.asyncDispose>;
+
 /** Whoever is served, from its connection to its last byte. */
 export interface ServedClient {
   /** How long nothing moved; 0 while bytes are on their way. */
@@ -50,7 +53,7 @@ export class ServiceLife {
   /** Settles with each served client; awaited at the end. */
   readonly #serving = new Set<Promise<void>>();
   readonly #ending = new AbortController();
-  #opened: OpenedTunnel | undefined;
+  #opened: ServedTunnel | undefined;
   #starting: Promise<void> = Promise.resolve();
   #limits: LimitWatch | undefined;
   #readyAt: Millis | undefined;
@@ -135,9 +138,9 @@ export class ServiceLife {
    * @param open asks the cloud; what it gives is owned from then on
    * @param prepare what has to be done before the service is ready, `startLimits` included
    */
-  start(
-    open: (signal: AbortSignal) => Promise<OpenedTunnel>,
-    prepare: (opened: OpenedTunnel, signal: AbortSignal) => Promise<void>,
+  start<Opened extends ServedTunnel>(
+    open: (signal: AbortSignal) => Promise<Opened>,
+    prepare: (opened: Opened, signal: AbortSignal) => Promise<void>,
   ): void {
     this.#starting = this.#start(open, prepare).catch((thrown) => {
       const error = asCloudtunError(thrown);
@@ -206,9 +209,9 @@ export class ServiceLife {
     this.#close((client) => client.cut());
   }
 
-  async #start(
-    open: (signal: AbortSignal) => Promise<OpenedTunnel>,
-    prepare: (opened: OpenedTunnel, signal: AbortSignal) => Promise<void>,
+  async #start<Opened extends ServedTunnel>(
+    open: (signal: AbortSignal) => Promise<Opened>,
+    prepare: (opened: Opened, signal: AbortSignal) => Promise<void>,
   ): Promise<void> {
     const { signal } = this.#ending;
     const opened = await open(signal);

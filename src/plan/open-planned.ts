@@ -5,7 +5,7 @@ import type { PortPlace } from '../config/stable-port.ts';
 import type { TunnelEventListener } from '../domain/tunnel-event.ts';
 import type { ForwardEventListener, ListenRule, RunningForward } from '../forward/forward-types.ts';
 import { noProbe } from '../forward/no-probe.ts';
-import { openForward } from '../forward/open-forward.ts';
+import { type ForwardPlan, openForward } from '../forward/open-forward.ts';
 import { openSocks } from '../socks/socks-server.ts';
 import type { RunningSocks, SocksPlan } from '../socks/socks-types.ts';
 import type { App } from './app.ts';
@@ -28,7 +28,11 @@ export async function openPlanned(
   app: App,
   plan: TunnelPlan,
   { request, candidates }: PlannedRequest,
-  options: { readonly isProbed: boolean; readonly onEvent: ForwardEventListener },
+  options: {
+    readonly isProbed: boolean;
+    readonly onEvent: ForwardEventListener;
+    readonly onDemand?: ForwardPlan['onDemand'];
+  },
   signal: AbortSignal,
 ): Promise<RunningForward> {
   const { world, peers, memory } = app;
@@ -47,6 +51,7 @@ export async function openPlanned(
       },
       limits: plan.settings,
       onEvent: options.onEvent,
+      ...(options.onDemand && { onDemand: options.onDemand }),
     },
   );
 }

@@ -24,6 +24,8 @@ export function eventJson(event: ForwardEvent, placeOf: (cloud: ProviderId) => P
   switch (event.type) {
     case 'ready':
       return readyJson(event, placeOf(event.route.provider), at);
+    case 'waiting':
+      return waitingJson(event, at);
     case 'client':
       return clientJson(event, at);
     case 'expiring':
@@ -33,6 +35,16 @@ export function eventJson(event: ForwardEvent, placeOf: (cloud: ProviderId) => P
     case 'tunnel':
       return tunnelEventJson(event.event, at);
   }
+}
+
+function waitingJson(event: Extract<ForwardEvent, { type: 'waiting' }>, at: string): EventJson {
+  return {
+    event: 'waiting',
+    at,
+    rule: event.rule,
+    local: event.local.map(({ host, port }) => ({ host, port })),
+    expiresAt: event.expiresAt === undefined ? null : isoTime(event.expiresAt),
+  };
 }
 
 export function clientJson(event: ClientEvent, at: string): EventJson {

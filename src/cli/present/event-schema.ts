@@ -70,6 +70,14 @@ const readySchema = z.object({
   expiresAt: z.union([instant, z.null()]).meta({ description: 'null: no time limit' }),
 });
 
+const waitingSchema = z.object({
+  event: z.literal('waiting').meta({ description: 'it listens; the session is opened at the first connection' }),
+  ...at,
+  ...rule,
+  local: readySchema.shape.local,
+  expiresAt: readySchema.shape.expiresAt,
+});
+
 const clientSchema = z.object({
   event: z.literal('client'),
   ...at,
@@ -112,6 +120,7 @@ const closeReasons = ['interrupted', 'ttl', 'idle', 'lost', 'ended', 'failed'] a
 export const eventSchema = z
   .discriminatedUnion('event', [
     readySchema,
+    waitingSchema,
     clientSchema,
     refusedSchema,
     z.object({ event: z.literal('phase'), ...at, phase: z.string(), durationMs: z.number().min(0) }),

@@ -95,6 +95,7 @@ export interface Remark {
 export function remarkOn(event: ForwardEvent): Remark | undefined {
   switch (event.type) {
     case 'ready':
+    case 'waiting':
     case 'draining':
       return undefined;
     case 'client':
