@@ -12,6 +12,9 @@ import { until } from '../../support/until.ts';
 
 const IDLE = 40;
 
+/** Also of one that is reset, which `once` takes for a failure. */
+const closeOf = (socket: Socket) => new Promise((resolve) => socket.once('close', resolve));
+
 async function listen(t: TestContext) {
   const world = systemWorld();
   const tunnels: FakeOpenedTunnel[] = [];
@@ -85,13 +88,13 @@ suite('a forward on demand', () => {
     const { forward, tunnels, faults, events } = await listen(t);
     faults.push(new CloudtunError('CT_DENIED', 'not yet'));
     const attempt = () => connect(forward.local[0]![0]!.port, '127.0.0.1').on('error', () => {});
-    await once(attempt(), 'close');
+    await closeOf(attempt());
     await until(() => events.some((event) => event.type === 'client' && event.error?.code === 'CT_DENIED'));
     assert.equal(forward.status().state, 'waiting');
     // The same answer stands for a second; whoever comes after it is served.
     while (tunnels.length === 0) {
       const socket = attempt();
-      await Promise.race([once(socket, 'close'), until(() => tunnels.length === 1)]);
+      await Promise.race([closeOf(socket), until(() => tunnels.length === 1)]);
     }
   });
 
