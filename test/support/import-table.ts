@@ -25,6 +25,13 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
     why: 'as every core, and it shares the codecs of the wire with the near side',
   },
   {
+    folder: 'onboarding/core',
+    may: ['domain/**', 'types/**'],
+    packages: ['@marcbachmann/cel-js'],
+    node: ['node:crypto', 'node:buffer'],
+    why: 'as every core; the language of conditions in Google Cloud is a library without I/O of its own',
+  },
+  {
     folder: '**/core',
     may: ['domain/**', 'types/**'],
     node: ['node:crypto', 'node:buffer'],
