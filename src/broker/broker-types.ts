@@ -4,6 +4,7 @@ import type { RemoteEndpoint } from '../domain/endpoint.ts';
 import type { CloudtunError } from '../domain/errors.ts';
 import type { HopName } from '../domain/hop-name.ts';
 import type { Millis } from '../domain/millis.ts';
+import type { SessionFigures } from '../domain/session-figures.ts';
 import type { FarHostTarget, MachineTarget, Route, Target } from '../domain/target.ts';
 import type { TicketSource } from '../domain/ticket.ts';
 import type { TunnelEventListener } from '../domain/tunnel-event.ts';
@@ -127,8 +128,13 @@ export interface TunnelFigures {
   /** Application bytes of the sessions, those that are over included. */
   readonly bytesUp: number;
   readonly bytesDown: number;
+  /** Bytes a second over the last two seconds. */
+  readonly rateUp: number;
+  readonly rateDown: number;
   /** Smoothed, of the slowest session whose protocol tells. */
   readonly roundTripMs: number | undefined;
+  /** Session by session, where one carries several streams; empty where each stream has its own. */
+  readonly each: readonly SessionFigures[];
 }
 
 /**

@@ -9,7 +9,7 @@ import type { Tunnel } from '../transport/tunnel.ts';
 import type { TunnelFigures } from './broker-types.ts';
 import { Renewal } from './core/renewal.ts';
 import type { DestinationHops } from './destinations.ts';
-import { slowest } from './sum-figures.ts';
+import { NO_FIGURES, sumFigures } from './sum-figures.ts';
 
 /** Terminating a session is a call to a cloud that may be out of reach; what was not ended is found at the next start. */
 const CLOSE_LIMIT: Millis = 10_000;
@@ -60,16 +60,8 @@ export class Destination implements AsyncDisposable {
 
   /** Of every session that was opened to this endpoint. */
   stats(): TunnelFigures {
-    const all = [...this.#tunnels].map((tunnel) => tunnel.stats());
-    const sum = (key: 'sessions' | 'openStreams' | 'bytesUp' | 'bytesDown') =>
-      all.reduce((total, stats) => total + stats[key], 0);
-    return {
-      sessions: sum('sessions'),
-      openStreams: sum('openStreams'),
-      bytesUp: this.#pastBytes.up + sum('bytesUp'),
-      bytesDown: this.#pastBytes.down + sum('bytesDown'),
-      roundTripMs: slowest(all.map(({ roundTripMs }) => roundTripMs)),
-    };
+    const past = { ...NO_FIGURES, bytesUp: this.#pastBytes.up, bytesDown: this.#pastBytes.down };
+    return sumFigures([past, ...[...this.#tunnels].map((tunnel) => tunnel.stats())]);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -6,7 +6,10 @@ export const NO_FIGURES: TunnelFigures = {
   openStreams: 0,
   bytesUp: 0,
   bytesDown: 0,
+  rateUp: 0,
+  rateDown: 0,
   roundTripMs: undefined,
+  each: [],
 };
 
 /** Of several endpoints together; the round trip is the slowest one. */
@@ -17,14 +20,17 @@ export function sumFigures(all: readonly TunnelFigures[]): TunnelFigures {
       openStreams: sum.openStreams + each.openStreams,
       bytesUp: sum.bytesUp + each.bytesUp,
       bytesDown: sum.bytesDown + each.bytesDown,
+      rateUp: sum.rateUp + each.rateUp,
+      rateDown: sum.rateDown + each.rateDown,
       roundTripMs: slowest([sum.roundTripMs, each.roundTripMs]),
+      each: [...sum.each, ...each.each],
     }),
     NO_FIGURES,
   );
 }
 
 /** The longest of the round trips that are known. */
-export function slowest(roundTrips: readonly (Millis | undefined)[]): Millis | undefined {
+function slowest(roundTrips: readonly (Millis | undefined)[]): Millis | undefined {
   return roundTrips.reduce(
     (longest, each) => (each !== undefined && each > (longest ?? 0) ? each : longest),
     undefined,

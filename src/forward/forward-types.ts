@@ -1,6 +1,7 @@
 import type { LocalEndpoint, RemoteEndpoint } from '../domain/endpoint.ts';
 import type { CloudtunError } from '../domain/errors.ts';
 import type { Millis } from '../domain/millis.ts';
+import type { SessionFigures } from '../domain/session-figures.ts';
 import type { Engine, Route } from '../domain/target.ts';
 import type { TunnelEvent } from '../domain/tunnel-event.ts';
 
@@ -110,7 +111,12 @@ export interface ServiceStatus {
   readonly bytesUp: number;
   readonly bytesDown: number;
   readonly sessions: number;
+  /** Bytes a second over the last two seconds, of all sessions. */
+  readonly rateUp: number;
+  readonly rateDown: number;
   readonly roundTripMs: Millis | undefined;
+  /** Session by session, where one carries several connections. */
+  readonly each: readonly SessionFigures[];
   /** How often a session was resumed or replaced, and how the last time. */
   readonly renewals: number;
   readonly lastRenewal: { readonly at: Millis; readonly how: string } | undefined;

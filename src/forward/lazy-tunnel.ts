@@ -1,4 +1,5 @@
 import type { ClientRecord, EndRecord, OpenedTunnel, TunnelFigures } from '../broker/broker-types.ts';
+import { NO_FIGURES, sumFigures } from '../broker/sum-figures.ts';
 import type { TunnelStream } from '../domain/dialer.ts';
 import { asCloudtunError, CloudtunError } from '../domain/errors.ts';
 import type { Millis } from '../domain/millis.ts';
@@ -10,8 +11,6 @@ import type { World } from '../runtime/world.ts';
 
 /** After a failure to open, the same answer stands for this long: clients that hammer do not become calls that hammer. */
 const FAILURE_REST: Millis = 1_000;
-
-const NOTHING: TunnelFigures = { sessions: 0, openStreams: 0, bytesUp: 0, bytesDown: 0, roundTripMs: undefined };
 
 export interface LazyTunnelOptions {
   /** Asks the cloud; called at the first stream after there was none for a while. */
@@ -47,7 +46,7 @@ export class LazyTunnel implements AsyncDisposable {
   #failure: { readonly error: CloudtunError; readonly until: Millis } | undefined;
   #uses = 0;
   #timer: Timer | undefined;
-  #past = NOTHING;
+  #past: TunnelFigures = NO_FIGURES;
 
   constructor(world: World, options: LazyTunnelOptions) {
     this.#world = world;
@@ -83,8 +82,7 @@ export class LazyTunnel implements AsyncDisposable {
   }
 
   stats(): TunnelFigures {
-    const now = this.#awake?.opened.stats() ?? NOTHING;
-    return { ...now, bytesUp: now.bytesUp + this.#past.bytesUp, bytesDown: now.bytesDown + this.#past.bytesDown };
+    return sumFigures([this.#past, this.#awake?.opened.stats() ?? NO_FIGURES]);
   }
 
   /** A client of a rule came or went; nothing is recorded of one that came to nothing. */
@@ -162,7 +160,7 @@ export class LazyTunnel implements AsyncDisposable {
     this.#awake = undefined;
     const { bytesUp, bytesDown } = awake.opened.stats();
     this.#past = {
-      ...NOTHING,
+      ...NO_FIGURES,
       bytesUp: this.#past.bytesUp + bytesUp,
       bytesDown: this.#past.bytesDown + bytesDown,
     };

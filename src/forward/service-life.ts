@@ -120,7 +120,10 @@ export class ServiceLife {
       bytesUp: moved.reduce((sum, { bytesUp }) => sum + bytesUp, this.#bytesUp),
       bytesDown: moved.reduce((sum, { bytesDown }) => sum + bytesDown, this.#bytesDown),
       sessions: figures?.sessions ?? 0,
+      rateUp: figures?.rateUp ?? 0,
+      rateDown: figures?.rateDown ?? 0,
       roundTripMs: figures?.roundTripMs,
+      each: figures?.each ?? [],
       ...this.#trouble.facts(),
     };
   }

@@ -1,4 +1,5 @@
 import type { TunnelStream } from '../domain/dialer.ts';
+import type { SessionFigures } from '../domain/session-figures.ts';
 import type { TunnelEventListener } from '../domain/tunnel-event.ts';
 
 /** Why a tunnel is over. */
@@ -15,8 +16,13 @@ export interface TunnelStats {
   /** Application bytes, not wire bytes. */
   readonly bytesUp: number;
   readonly bytesDown: number;
-  /** Smoothed round trip of the data channel, when known. */
+  /** Bytes a second over the last two seconds. */
+  readonly rateUp: number;
+  readonly rateDown: number;
+  /** Smoothed round trip of the data channel, of the slowest session, when known. */
   readonly roundTripMs: number | undefined;
+  /** Session by session, where one carries several streams; empty elsewhere. */
+  readonly each: readonly SessionFigures[];
 }
 
 /** Opens streams to one endpoint and survives reconnects. Disposing it closes streams and terminates the sessions. */

@@ -96,7 +96,7 @@ const OWN_FOLDERS: Readonly<Record<string, string>> = {
       return {
         open: async () => Object.assign(new PassThrough(), { accepted: Promise.resolve('connected' as const) }),
         closed,
-        stats: () => ({ openStreams: 0, sessions: 1, bytesUp: 0, bytesDown: 0, roundTripMs: undefined }),
+        stats: () => ({ openStreams: 0, sessions: 1, bytesUp: 0, bytesDown: 0, rateUp: 0, rateDown: 0, roundTripMs: undefined, each: [] }),
         [Symbol.asyncDispose]: async () => resolve({ reason: 'closed-by-us' }),
       };
     }`,

@@ -1,4 +1,5 @@
 import type { ClientRecord, EndRecord, OpenedTunnel } from '../../src/broker/broker-types.ts';
+import { NO_FIGURES } from '../../src/broker/sum-figures.ts';
 import { formatEndpoint, type RemoteEndpoint } from '../../src/domain/endpoint.ts';
 import type { CloudtunError } from '../../src/domain/errors.ts';
 import type { Route } from '../../src/domain/target.ts';
@@ -46,7 +47,7 @@ export class FakeOpenedTunnel implements OpenedTunnel {
   };
 
   stats() {
-    return { sessions: 1, openStreams: 0, bytesUp: 0, bytesDown: 0, roundTripMs: 12 };
+    return { ...NO_FIGURES, sessions: 1, roundTripMs: 12 };
   }
 
   client(record: ClientRecord): void {

@@ -1,4 +1,5 @@
 import type { HopOpener, TunnelOpener } from '../../src/broker/broker-types.ts';
+import { NO_FIGURES } from '../../src/broker/sum-figures.ts';
 import type { CloudtunError } from '../../src/domain/errors.ts';
 import type { SsmSessionTicket, TicketSource } from '../../src/domain/ticket.ts';
 import type { TunnelEventListener } from '../../src/domain/tunnel-event.ts';
@@ -36,7 +37,7 @@ export class FakeTunnel implements Tunnel {
 
   stats(): TunnelStats {
     const openStreams = this.streams.filter((stream) => !stream.destroyed).length;
-    return { openStreams, sessions: 1, bytesUp: 0, bytesDown: 0, roundTripMs: undefined };
+    return { ...NO_FIGURES, openStreams, sessions: 1 };
   }
 
   /** The session is over, and every stream with it. */

@@ -8,6 +8,7 @@ import type { TunnelStream } from '../../domain/dialer.ts';
 import type { RemoteEndpoint } from '../../domain/endpoint.ts';
 import { CloudtunError } from '../../domain/errors.ts';
 import type { Millis } from '../../domain/millis.ts';
+import { RateWindow } from '../../domain/rate-window.ts';
 import { SlabPool } from '../../domain/slab-pool.ts';
 import type { IapRelayTicket, TicketSource } from '../../domain/ticket.ts';
 import { unlessAborted } from '../../runtime/deadline.ts';
@@ -39,6 +40,8 @@ export class RelayTunnel implements Tunnel {
   #opening = 0;
   #bytesUp = 0;
   #bytesDown = 0;
+  readonly #rateUp = new RateWindow();
+  readonly #rateDown = new RateWindow();
   #closing: Promise<void> | undefined;
   #hasToldWaiting = false;
 
@@ -58,6 +61,9 @@ export class RelayTunnel implements Tunnel {
       moved: (bytesUp, bytesDown) => {
         this.#bytesUp += bytesUp;
         this.#bytesDown += bytesDown;
+        const now = world.clock.now();
+        this.#rateUp.sample(this.#bytesUp, now);
+        this.#rateDown.sample(this.#bytesDown, now);
       },
       released: (stream) => this.#streams.delete(stream),
     };
@@ -127,12 +133,16 @@ export class RelayTunnel implements Tunnel {
 
   stats(): TunnelStats {
     const openStreams = this.#streams.size - this.#opening;
+    const now = this.#parts.world.clock.now();
     return {
       openStreams,
       sessions: openStreams,
       bytesUp: this.#bytesUp,
       bytesDown: this.#bytesDown,
+      rateUp: this.#rateUp.rate(this.#bytesUp, now),
+      rateDown: this.#rateDown.rate(this.#bytesDown, now),
       roundTripMs: undefined,
+      each: [],
     };
   }
 

@@ -6,6 +6,8 @@ import type { TunnelStream } from '../../domain/dialer.ts';
 import { formatEndpoint, type RemoteEndpoint } from '../../domain/endpoint.ts';
 import { asCloudtunError, CloudtunError } from '../../domain/errors.ts';
 import type { Millis } from '../../domain/millis.ts';
+import { RateWindow } from '../../domain/rate-window.ts';
+import type { SessionFigures } from '../../domain/session-figures.ts';
 import type { SsmSessionTicket, TicketSource } from '../../domain/ticket.ts';
 import type { Timer } from '../../runtime/clock.ts';
 import type { World } from '../../runtime/world.ts';
@@ -14,6 +16,7 @@ import { channelClosedReason, classifyChannelClosed } from './core/channel-close
 import type { Message } from './core/client-message.ts';
 import type { PayloadSource } from './core/data-channel.ts';
 import { ACTION_STATUS, Handshake, type HandshakeRequest, handshakeResponseText } from './core/handshake.ts';
+import { sessionHealth } from './core/session-health.ts';
 import { BASIC_CLIENT_VERSION, CLIENT_VERSION } from './core/version-gates.ts';
 import { FLAG, PAYLOAD_TYPE } from './core/wire-format.ts';
 import { DataLink, type DataLinkHandler } from './data-link.ts';
@@ -63,6 +66,9 @@ export class PortSession implements DataLinkHandler {
   #isOver = false;
   #closing: Promise<void> | undefined;
   #phaseAt: Millis;
+  readonly #rateUp = new RateWindow();
+  readonly #rateDown = new RateWindow();
+  #heardAt: Millis;
 
   private constructor(world: World, source: TicketSource<SsmSessionTicket>, to: RemoteEndpoint, options: SsmOptions) {
     this.#world = world;
@@ -70,6 +76,7 @@ export class PortSession implements DataLinkHandler {
     this.#to = to;
     this.#options = options;
     this.#phaseAt = world.clock.now();
+    this.#heardAt = this.#phaseAt;
     this.#opened.promise.catch(() => {});
   }
 
@@ -112,8 +119,29 @@ export class PortSession implements DataLinkHandler {
     return this.#carrier;
   }
 
-  get roundTripMs(): Millis | undefined {
-    return this.#link?.channel.sending.roundTrip.srtt;
+  /** How it does now; after the handshake only. */
+  figures(): SessionFigures {
+    const { openCount, bytesUp, bytesDown, isStalled } = this.carrier;
+    const link = this.#link!;
+    const { roundTrip, timeouts } = link.channel.sending;
+    const now = this.#world.clock.now();
+    return {
+      id: this.sessionId,
+      health: sessionHealth({
+        isConnected: link.isConnected,
+        isStalled,
+        timeouts,
+        roundTrip: roundTrip.srtt,
+        shortestRoundTrip: roundTrip.min,
+        quietFor: now - this.#heardAt,
+      }),
+      openStreams: openCount,
+      bytesUp,
+      bytesDown,
+      rateUp: this.#rateUp.rate(bytesUp, now),
+      rateDown: this.#rateDown.rate(bytesDown, now),
+      roundTripMs: roundTrip.srtt,
+    };
   }
 
   get sessionId(): string {
@@ -315,7 +343,13 @@ export class PortSession implements DataLinkHandler {
   batchEnd(): void {
     const link = this.#link!;
     const acknowledgedBelow = link.channel.sending.acknowledgedBelow;
-    this.#carrier?.batchEnd(acknowledgedBelow);
+    const carrier = this.#carrier;
+    this.#heardAt = this.#world.clock.now();
+    if (carrier) {
+      carrier.batchEnd(acknowledgedBelow);
+      this.#rateUp.sample(carrier.bytesUp, this.#heardAt);
+      this.#rateDown.sample(carrier.bytesDown, this.#heardAt);
+    }
     if (this.#terminateNumber !== undefined && acknowledgedBelow > this.#terminateNumber)
       this.#flagAcknowledged.resolve();
   }

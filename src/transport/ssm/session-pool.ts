@@ -148,17 +148,20 @@ export class SessionPool implements Tunnel {
   }
 
   stats(): TunnelStats {
-    let openStreams = 0;
-    let bytesUp = this.#pastBytes.up;
-    let bytesDown = this.#pastBytes.down;
-    let roundTripMs: number | undefined;
-    for (const session of this.#sessions) {
-      openStreams += session.carrier.openCount;
-      bytesUp += session.carrier.bytesUp;
-      bytesDown += session.carrier.bytesDown;
-      roundTripMs ??= session.roundTripMs;
-    }
-    return { openStreams, sessions: this.#sessions.size, bytesUp, bytesDown, roundTripMs };
+    const each = [...this.#sessions].map((session) => session.figures());
+    const sum = (key: 'openStreams' | 'bytesUp' | 'bytesDown' | 'rateUp' | 'rateDown') =>
+      each.reduce((total, figures) => total + figures[key], 0);
+    const roundTrips = each.flatMap(({ roundTripMs }) => (roundTripMs === undefined ? [] : [roundTripMs]));
+    return {
+      openStreams: sum('openStreams'),
+      sessions: each.length,
+      bytesUp: this.#pastBytes.up + sum('bytesUp'),
+      bytesDown: this.#pastBytes.down + sum('bytesDown'),
+      rateUp: sum('rateUp'),
+      rateDown: sum('rateDown'),
+      roundTripMs: roundTrips.length === 0 ? undefined : Math.max(...roundTrips),
+      each,
+    };
   }
 
   [Symbol.asyncDispose](): Promise<void> {

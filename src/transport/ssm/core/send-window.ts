@@ -77,6 +77,11 @@ export class SendWindow {
     return this.#outstandingBytes;
   }
 
+  /** Time-outs since the last new acknowledge. */
+  get timeouts(): number {
+    return this.#timeouts;
+  }
+
   get windowBytes(): number {
     return this.#pacer.windowBytes;
   }
