@@ -12,7 +12,8 @@ import type { SsmSessionTicket, TicketSource } from '../../domain/ticket.ts';
 import type { Timer } from '../../runtime/clock.ts';
 import type { World } from '../../runtime/world.ts';
 import { BasicPort } from './basic-port.ts';
-import { channelClosedReason, classifyChannelClosed } from './core/channel-closed.ts';
+import { closeError } from './close-error.ts';
+import { channelClosedReason } from './core/channel-closed.ts';
 import type { Message } from './core/client-message.ts';
 import type { PayloadSource } from './core/data-channel.ts';
 import { ACTION_STATUS, Handshake, type HandshakeRequest, handshakeResponseText } from './core/handshake.ts';
@@ -304,40 +305,8 @@ export class PortSession implements DataLinkHandler {
     const reason = channelClosedReason(message.payload);
     // The cloud ended it. Its ticket is released all the same: whoever keeps an account of sessions learns by it.
     this.#closing ??= this.#release();
-    this.#end({ reason: reason || 'the service closed the session', error: this.#errorOfClose(reason) });
+    this.#end({ reason: reason || 'the service closed the session', error: closeError(reason, this.#to) });
     this.#link?.close();
-  }
-
-  #errorOfClose(reason: string): CloudtunError {
-    const where = formatEndpoint(this.#to);
-    const details: [string, string][] = reason ? [['agent', reason]] : [];
-    switch (classifyChannelClosed(reason)) {
-      case 'forbidden':
-        return new CloudtunError('CT_REMOTE_FORBIDDEN', `the agent does not forward to ${where}`, {
-          details,
-          hint: 'metadata, DNS and loopback addresses are closed by the agent; name the service by its private address',
-        });
-      case 'refused':
-        return new CloudtunError('CT_REMOTE_REFUSED', `the far machine could not connect to ${where}`, {
-          details,
-          hint: 'check that the service runs and that its firewall or security group admits the far machine',
-        });
-      case 'unknown-name':
-        return new CloudtunError('CT_REMOTE_REFUSED', `the far machine cannot resolve the name in ${where}`, {
-          details,
-          hint: 'names are looked up on the far machine: check the spelling, and its DNS',
-        });
-      case 'handshake-timeout':
-        return new CloudtunError('CT_TIMEOUT', 'the session was not begun in time', { details, hint: 'try again' });
-      case 'ended':
-        return new CloudtunError(
-          'CT_SESSION_ENDED',
-          reason ? `the cloud ended the session: ${reason}` : 'the cloud ended the session',
-          {
-            hint: 'its idle time-out or maximum duration may be over, or somebody terminated it',
-          },
-        );
-    }
   }
 
   batchEnd(): void {
