@@ -5,6 +5,9 @@ import { Interrupted } from './interruption.ts';
  * stdout carries results only.
  */
 
+/** The strictest of the clouds, as the broker has it. */
+const REASON_LIMIT = 256;
+
 export interface Choice {
   readonly value: string;
   readonly name: string;
@@ -22,6 +25,19 @@ export async function askMfaCode(device: string, signal: AbortSignal): Promise<s
   const config = {
     message: `MFA code of ${device}:`,
     validate: (text: string) => /^\d{6}$/.test(text.trim()) || 'six digits',
+  };
+  return (await answer(input(config, context(signal)), signal)).trim();
+}
+
+/** Why somebody connects, where the policy wants to know. */
+export async function askReason(target: string, signal: AbortSignal): Promise<string> {
+  const { input } = await import('@inquirer/prompts');
+  const config = {
+    message: `The policy wants a reason for ${target}:`,
+    validate: (text: string) => {
+      const { length } = text.trim();
+      return (length > 0 && length <= REASON_LIMIT) || `1 to ${REASON_LIMIT} characters`;
+    },
   };
   return (await answer(input(config, context(signal)), signal)).trim();
 }

@@ -120,6 +120,11 @@ export const TUNNEL_FLAGS = {
     env: 'CLOUDTUN_IDLE',
     helpValue: 'TIME',
   }),
+  'max-bytes': Flags.string({
+    description: 'close when this much went through, both ways together, or none (default: none)',
+    env: 'CLOUDTUN_MAX_BYTES',
+    helpValue: 'SIZE',
+  }),
   grace: Flags.string({
     description: 'how long open connections may take to end (default: 30s)',
     env: 'CLOUDTUN_GRACE',

@@ -4,6 +4,7 @@ import type { RemoteEndpoint } from '../domain/endpoint.ts';
 import { asCloudtunError, CloudtunError } from '../domain/errors.ts';
 import { type Route, targetLabel } from '../domain/target.ts';
 import type { ExposeEvent } from '../expose/expose-types.ts';
+import { ByteBudget } from '../forward/core/byte-budget.ts';
 import type {
   CloseReason,
   ForwardEvent,
@@ -94,13 +95,18 @@ export class SshForwards implements AsyncDisposable {
   }
 
   async #bind(app: App, options: SshForwardsOptions): Promise<void> {
-    const { rules, limits, needsAll, onFailed } = options;
+    const { rules, needsAll, onFailed } = options;
+    const { maxBytes } = options.limits;
+    const limits = { ...options.limits, ...(maxBytes !== undefined && { budget: new ByteBudget(maxBytes) }) };
     // What all of them say at the same time, the first one says.
     const once = <Event extends { readonly type: string }>(tell: (event: Event) => void) => {
       const isFirst = this.#services.length === 0;
       return (event: Event) => {
+        // They share one budget, and whichever of them comes to the mark tells it.
+        const isOfBytes = Reflect.get(event, 'because') === 'max-bytes';
         const isIdleDrain = event.type === 'draining' && Reflect.get(event, 'clients') === 0;
-        if (isIdleDrain ? isFirst && options.tellsIdleDrain : isFirst || event.type !== 'expiring') tell(event);
+        if (isIdleDrain ? isFirst && options.tellsIdleDrain : isFirst || event.type !== 'expiring' || isOfBytes)
+          tell(event);
       };
     };
     const attempt = async (rule: string, open: () => Promise<RunningService>) => {

@@ -42,6 +42,15 @@ export function hasRules({ local, dynamic, remote }: SshRules): boolean {
   return local.length + dynamic.length + remote.length > 0;
 }
 
+/** Where they listen, and what says so. */
+export function listensOf({ local, dynamic, remote }: SshRules) {
+  return [
+    ...local.flatMap(({ bind, text }) => bind.map((address) => ({ address, by: `-L ${text}` }))),
+    ...dynamic.flatMap(({ bind, text }) => bind.map((address) => ({ address, by: `-D ${text}` }))),
+    ...remote.map((rule) => ({ address: rule.remote.host, by: `-R ${rule.text}` })),
+  ];
+}
+
 /** For the journal: `-L 8080:db:80 -R 9000:localhost:3000`; what for is asked of nobody. */
 export function describeRules({ local, dynamic, remote }: SshRules): string {
   const said = [

@@ -6,11 +6,15 @@ import { formatEndpoint } from '../domain/endpoint.ts';
 import { asCloudtunError, CloudtunError } from '../domain/errors.ts';
 import type { ProviderId } from '../domain/target.ts';
 import type { ForwardReport, RunningForward } from '../forward/forward-types.ts';
+import { LimitWatch } from '../forward/limit-watch.ts';
 import type { App } from '../plan/app.ts';
 import { listenRules, openPlanned, type PlannedRequest, settled } from '../plan/open-planned.ts';
+import { permitted, timeIsOver } from '../plan/permit.ts';
+import { judge, lacksReason } from '../plan/policy.ts';
 import { questionOf, type TunnelPlan } from '../plan/tunnel-plan.ts';
 import type { Provider } from '../providers/provider.ts';
 import { loopbackAddresses } from '../runtime/loopback.ts';
+import { askReason } from './ask.ts';
 import { BaseCommand } from './base-command.ts';
 import { chooseTarget } from './choose-target.ts';
 import { withFirstSteps } from './first-steps.ts';
@@ -19,6 +23,8 @@ import { errorEventJson, type Place } from './present/event-json.ts';
 import type { EventJson } from './present/event-schema.ts';
 import type { ExplanationJson } from './present/explain-report.ts';
 import { orphanNote } from './present/orphan-note.ts';
+import { printable } from './present/printable.ts';
+import { expiringText } from './present/tunnel-lines.ts';
 import { reportError } from './report-error.ts';
 
 /** What `--json` prints: the last event, or the explanation of each route. */
@@ -41,13 +47,14 @@ export abstract class TunnelCommand extends BaseCommand {
   /** @param name what the user called the target */
   protected async hold(
     name: string,
-    plan: TunnelPlan,
+    asked: TunnelPlan,
     flags: { readonly explain: boolean; readonly 'no-probe'?: boolean },
   ): Promise<TunnelResult> {
     this.#isStreaming = !flags.explain;
-    await using app = await composeApp(this.world, questionOf(plan), this.prompts);
+    await using app = await composeApp(this.world, questionOf(asked), this.prompts);
     try {
-      if (flags.explain) return await this.#explain(app, plan);
+      if (flags.explain) return await this.#explain(app, asked);
+      const plan = permitted(app, await this.#withReason(name, asked));
       return await this.#hold(app, name, plan, !flags['no-probe']);
     } catch (thrown) {
       throw withFirstSteps(thrown, app.firstSteps);
@@ -86,6 +93,24 @@ export abstract class TunnelCommand extends BaseCommand {
     return closed;
   }
 
+  /** Asks for the reason that the policy wants, where somebody can answer. */
+  async #withReason(name: string, plan: TunnelPlan): Promise<TunnelPlan> {
+    if (!lacksReason(plan) || !this.terminal.canAsk) return plan;
+    const reason = await askReason(printable(name), this.signal);
+    return { ...plan, request: { ...plan.request, reason } };
+  }
+
+  /** For what is no service with limits of its own: told before the time of the policy is over, then cut. */
+  protected endsByPolicy({ settings: { longest, hoursEnd } }: TunnelPlan): Disposable {
+    if (longest === undefined && hoursEnd === undefined) return { [Symbol.dispose]: () => {} };
+    const limits = { ttl: longest, idle: undefined, grace: 0, hoursEnd };
+    const watch = new LimitWatch(this.world, limits, (step) => {
+      if (step.do === 'tell') this.terminal.note(expiringText({ type: 'expiring', ...step }));
+      else this.interruption.end(timeIsOver(step.because), 'cut');
+    });
+    return { [Symbol.dispose]: () => watch.stop() };
+  }
+
   async #hold(app: App, name: string, plan: TunnelPlan, isProbed: boolean): Promise<EventJson> {
     for (const orphan of await endOrphans(app, this.signal)) this.terminal.note(orphanNote(orphan));
     const { terminal } = this;
@@ -117,6 +142,8 @@ export abstract class TunnelCommand extends BaseCommand {
       for (const [index, explanation] of explanations.entries()) {
         for (const line of explanationLines(explanation, local[index]!, provider)) this.terminal.result(line);
       }
+      const judgement = judge(plan, this.world.clock.wall());
+      if ('error' in judgement) this.terminal.note(`the policy would refuse it: ${printable(judgement.error.message)}`);
       this.terminal.note('nothing was opened');
     }
     return explanations.map((explanation, index) => explanationJson(explanation, local[index]!));

@@ -96,8 +96,9 @@ export default class Cp extends TunnelCommand {
     return await this.hold(target, plan, flags);
   }
 
-  protected override async serve(app: App, { planned }: ServedPlan): Promise<EventJson> {
+  protected override async serve(app: App, { plan, planned }: ServedPlan): Promise<EventJson> {
     const { world, terminal, signal } = this;
+    using _policy = this.endsByPolicy(plan);
     terminal.progress('connecting ...');
     const on = { login: loginListener(terminal), tunnel: () => {} };
     await using login = await openPlannedLogin(app, planned, this.#wish, on, signal);

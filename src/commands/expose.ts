@@ -18,7 +18,7 @@ import type { Cidr } from '../runtime/cidr.ts';
 import { isLoopbackAddress } from '../runtime/loopback.ts';
 import type { LoginWish } from '../ssh/open-login.ts';
 
-const { grace, reason, explain } = TUNNEL_FLAGS;
+const { grace, reason, explain, 'max-bytes': maxBytes } = TUNNEL_FLAGS;
 const DEFAULT_TTL = '1h';
 
 export default class Expose extends TunnelCommand {
@@ -74,6 +74,7 @@ export default class Expose extends TunnelCommand {
     ...SELECTION_FLAGS,
     ...VIA_FLAG,
     ...LOGIN_FLAGS,
+    'max-bytes': maxBytes,
     grace,
     reason,
     explain,
@@ -91,9 +92,9 @@ export default class Expose extends TunnelCommand {
     this.#allow = allow && allowedSources(allow);
     const { remote, local } = this.#rule;
     const said = flags.login ?? destination.user;
-    const plan = planSsh(
+    const planned = planSsh(
       destination.target,
-      { ...flags, ttl: flags.ttl ?? DEFAULT_TTL, port: undefined, bind: undefined, via: hopsOf(flags.via) },
+      { ...flags, usualTtl: DEFAULT_TTL, port: undefined, bind: undefined, via: hopsOf(flags.via) },
       await loadCatalogue(this.world),
       {
         port: flags.port,
@@ -102,7 +103,8 @@ export default class Expose extends TunnelCommand {
         hasOwnKey: flags.agent || flags.identity !== undefined,
       },
     );
-    if (plan.settings.ttl === undefined) throw withoutEnd();
+    if (planned.settings.ttl === undefined) throw withoutEnd();
+    const plan = { ...planned, listens: [{ address: remote.host, by: '--bind-remote' }] };
     const user = said ?? plan.user;
     this.#wish = loginWish(this.world, flags, { user, port: plan.rules[0]!.to!.port });
     return await this.hold(destination.target, plan, flags);

@@ -12,7 +12,7 @@ import { SocksScreen } from '../cli/socks-screen.ts';
 import { parseDestination, separateCommand } from '../cli/ssh-arguments.ts';
 import { foreignFlag } from '../cli/ssh-foreign-flags.ts';
 import { SshForwards } from '../cli/ssh-forwards.ts';
-import { describeRules, hasRules } from '../cli/ssh-rules.ts';
+import { describeRules, hasRules, listensOf } from '../cli/ssh-rules.ts';
 import { loginListener } from '../cli/ssh-screen.ts';
 import { hasKeyboard, sshTerminal } from '../cli/ssh-terminal.ts';
 import { type SshWishes, sshWishes } from '../cli/ssh-wishes.ts';
@@ -27,7 +27,7 @@ import type { LoginWish } from '../ssh/open-login.ts';
 import type { SessionEnd } from '../ssh/run-command.ts';
 import type { SshConnection } from '../ssh/ssh-connection.ts';
 
-const { grace, reason, explain } = TUNNEL_FLAGS;
+const { grace, reason, explain, 'max-bytes': maxBytes } = TUNNEL_FLAGS;
 
 export default class Ssh extends TunnelCommand {
   static override summary = 'log in to a machine, or run one command on it';
@@ -116,6 +116,7 @@ export default class Ssh extends TunnelCommand {
       env: 'CLOUDTUN_TTL',
       helpValue: 'TIME',
     }),
+    'max-bytes': maxBytes,
     grace,
     reason,
     explain,
@@ -144,12 +145,13 @@ export default class Ssh extends TunnelCommand {
     if (wishes.hasNoSession) this.#checkNoSession();
     this.#isTerminal = this.#wantsTerminal();
     const said = wishes.user ?? destination.user;
-    const plan = planSsh(
+    const planned = planSsh(
       destination.target,
       { ...flags, port: undefined, bind: undefined, via: hopsOf(flags.via) },
       await loadCatalogue(this.world),
       { port: wishes.port, use: this.#use(), user: said, hasOwnKey: wishes.hasOwnKey },
     );
+    const plan = { ...planned, listens: listensOf(wishes.rules) };
     const user = said ?? plan.user;
     this.#wish = wishes.login({ user, port: plan.rules[0]!.to!.port });
     return await this.hold(destination.target, plan, flags);
@@ -157,6 +159,7 @@ export default class Ssh extends TunnelCommand {
 
   protected override async serve(app: App, served: ServedPlan): Promise<EventJson> {
     await using forwards = await this.#bind(app, served);
+    using _policy = this.#wishes.hasNoSession ? undefined : this.endsByPolicy(served.plan);
     await using login = await this.#logIn(app, served);
     return this.#wishes.hasNoSession ? await this.#forwardOnly(forwards, login) : await this.#converse(forwards, login);
   }
@@ -232,7 +235,7 @@ export default class Ssh extends TunnelCommand {
     return SshForwards.bind(app, {
       rules,
       needsAll: needsAllForwards,
-      limits: { ...plan.settings, idle: undefined, ...(!hasNoSession && { ttl: undefined }) },
+      limits: { ...plan.settings, idle: undefined, ...(!hasNoSession && { ttl: undefined, hoursEnd: undefined }) },
       tellsIdleDrain: hasNoSession,
       onForward: forwardScreen.onEvent,
       onSocks: socksScreen.onEvent,

@@ -1,11 +1,17 @@
+import { parseByteCount } from '../domain/byte-count.ts';
 import { parseDuration } from '../domain/duration.ts';
 import type { Millis } from '../domain/millis.ts';
 import { PLACE_KEYS, type PlaceKey, type ProviderId } from '../domain/target.ts';
 import type { Catalogue, CatalogueTarget } from './catalogue.ts';
+import { type TargetPolicy, targetPolicy } from './target-policy.ts';
 
 /** What flags say, with the `CLOUDTUN_*` environment already behind them; undefined where neither spoke. */
 export interface TunnelFlags {
   readonly ttl?: string | undefined;
+  /** What a command has of its own instead of the catalogue's time. */
+  readonly usualTtl?: string | undefined;
+  readonly 'max-bytes'?: string | undefined;
+  readonly 'keep-active'?: boolean | undefined;
   readonly idle?: string | undefined;
   readonly grace?: string | undefined;
   readonly bind?: readonly string[] | undefined;
@@ -21,8 +27,19 @@ export type Selection = Readonly<Partial<Record<PlaceKey, string>>>;
 /** The settings of one tunnel after the order of spec section 4: flags, environment, project file, user file, default. */
 export interface TunnelSettings {
   readonly ttl: Millis | undefined;
+  /** As flags or environment say it; undefined where only files do. */
+  readonly saidTtl: string | undefined;
   readonly idle: Millis | undefined;
   readonly grace: Millis;
+  /** Both directions together. */
+  readonly maxBytes: number | undefined;
+  /** Sessions are kept from ending because nobody uses them. */
+  readonly keepActive: boolean;
+  readonly policy: TargetPolicy;
+  /** The most that the policy allows; known once it was asked (plan/policy.ts). */
+  readonly longest?: Millis | undefined;
+  /** Wall clock: when the hours of the policy end; known once it was asked. */
+  readonly hoursEnd?: Millis | undefined;
   /** Undefined: the default, loopback of every family that the machine has. */
   readonly bind: readonly string[] | undefined;
   readonly selection: Selection;
@@ -34,17 +51,27 @@ const DEFAULT_TTL = '8h';
 const DEFAULT_GRACE = '30s';
 
 /**
+ * @param place the catalogue's entry that says account and region: the target's own, or the one it is reached through
  * @param target the catalogue's own entry, when the user named one
  * @throws CT_USAGE for a flag that is no duration (the catalogue's were checked when it was read)
  */
-export function tunnelSettings(flags: TunnelFlags, catalogue: Catalogue, target?: CatalogueTarget): TunnelSettings {
+export function tunnelSettings(
+  flags: TunnelFlags,
+  catalogue: Catalogue,
+  place?: CatalogueTarget,
+  target?: CatalogueTarget,
+): TunnelSettings {
   const { defaults } = catalogue;
-  const said = firstOf(flags, target ?? {});
+  const said = firstOf(flags, place ?? {});
   const bind = flags.bind ?? (typeof defaults.bind === 'string' ? [defaults.bind] : defaults.bind);
   return {
-    ttl: parseDuration(flags.ttl ?? defaults.ttl ?? DEFAULT_TTL, '--ttl'),
-    idle: parseDuration(flags.idle ?? defaults.idle ?? 'none', '--idle'),
+    ttl: parseDuration(flags.ttl ?? flags.usualTtl ?? target?.ttl ?? defaults.ttl ?? DEFAULT_TTL, '--ttl'),
+    saidTtl: flags.ttl,
+    idle: parseDuration(flags.idle ?? target?.idle ?? defaults.idle ?? 'none', '--idle'),
     grace: parseDuration(flags.grace ?? defaults.grace ?? DEFAULT_GRACE, '--grace') ?? 0,
+    maxBytes: parseByteCount(flags['max-bytes'] ?? target?.maxBytes ?? defaults.maxBytes ?? 'none', '--max-bytes'),
+    keepActive: flags['keep-active'] === true,
+    policy: targetPolicy(catalogue),
     bind,
     selection: firstOf(said, defaults),
     said,

@@ -247,6 +247,12 @@ export const ERROR_CATALOGUE = {
   ),
   CT_TIMEOUT: entry('timeout', 10, true, 'Something did not answer in time.'),
   CT_INTERRUPTED: entry('interrupted', 130, false, 'It was stopped by a signal or by its caller before it was done.'),
+  CT_MAX_BYTES: entry(
+    'policy',
+    11,
+    false,
+    'As many bytes went through as may (--max-bytes); what was open was drained.',
+  ),
   CT_POLICY: entry('policy', 11, false, 'The local policy or an allow-list forbids it.'),
 } as const satisfies Record<string, ErrorEntry>;
 

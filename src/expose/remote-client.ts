@@ -30,6 +30,7 @@ export interface RemoteClientContext {
 export class RemoteClient {
   /** `10.0.0.7:51234` */
   readonly from: string;
+  onMoved: ((byteCount: number) => void) | undefined;
   readonly #context: RemoteClientContext;
   readonly #caller: RemoteCaller;
   readonly #service: Required<RemoteEndpoint>;
@@ -55,7 +56,9 @@ export class RemoteClient {
       this.#caller.refuse();
       return { bytesUp: 0, bytesDown: 0, ...(!signal.aborted && { error: serviceError(this.#service, cause) }) };
     }
-    this.#splice = new Splice(world, peers, memory, socket, this.#caller.accept());
+    this.#splice = new Splice(world, peers, memory, socket, this.#caller.accept(), (byteCount) =>
+      this.onMoved?.(byteCount),
+    );
     if (signal.aborted) this.#splice.cut();
     const { bytesUp, bytesDown, error } = await this.#splice.closed;
     return { bytesUp, bytesDown, ...(error && { error }) };

@@ -3,12 +3,14 @@ import type { OpenedTunnel } from '../broker/broker-types.ts';
 import { openTunnel } from '../broker/open-tunnel.ts';
 import { composeApp } from '../compose.ts';
 import { loadCatalogue } from '../config/load.ts';
+import { formatDuration } from '../domain/duration.ts';
 import type { RemoteEndpoint } from '../domain/endpoint.ts';
 import { CloudtunError } from '../domain/errors.ts';
 import type { Millis } from '../domain/millis.ts';
 import { PROVIDER_IDS } from '../domain/target.ts';
 import { settled } from '../plan/open-planned.ts';
-import { questionOf } from '../plan/tunnel-plan.ts';
+import { permitted, timeIsOver } from '../plan/permit.ts';
+import { questionOf, type TunnelPlan } from '../plan/tunnel-plan.ts';
 import type { Provider } from '../providers/provider.ts';
 import type { World } from '../runtime/world.ts';
 import type { ProxyArguments } from './proxy-arguments.ts';
@@ -35,10 +37,13 @@ export async function proxy(
   world: World,
   given: ProxyArguments,
   { input, output, note }: ProxySurroundings,
-  signal: AbortSignal,
+  toldToEnd: AbortSignal,
 ): Promise<void> {
-  const plan = planProxy(given, await loadCatalogue({ ...world, cwd: given.catalogue ?? world.cwd }));
-  await using app = await composeApp(world, questionOf(plan), {});
+  const asked = planProxy(given, await loadCatalogue({ ...world, cwd: given.catalogue ?? world.cwd }));
+  await using app = await composeApp(world, questionOf(asked), {});
+  const plan = permitted(app, asked);
+  using ending = await policyEnd(world, plan, note);
+  const signal = ending === undefined ? toldToEnd : AbortSignal.any([toldToEnd, ending.signal]);
   const onEvent = () => {};
   const { provider, target } = await settled(
     app,
@@ -71,6 +76,22 @@ export async function proxy(
     stream.destroy();
     opened.ended({ reason: 'ended', duration: world.clock.now() - start, connections: 1, ...counts });
   }
+}
+
+/** Aborts when the time that the policy allows is over; undefined where it says nothing of time. */
+async function policyEnd(
+  world: World,
+  { settings: { longest, hoursEnd } }: TunnelPlan,
+  note: (line: string) => void,
+): Promise<(Disposable & { readonly signal: AbortSignal }) | undefined> {
+  if (longest === undefined && hoursEnd === undefined) return undefined;
+  const { LimitWatch } = await import('../forward/limit-watch.ts');
+  const over = new AbortController();
+  const watch = new LimitWatch(world, { ttl: longest, idle: undefined, grace: 0, hoursEnd }, (step) => {
+    if (step.do === 'end') over.abort(timeIsOver(step.because));
+    else note(`closing in ${formatDuration(step.left)}: the policy allows no more`);
+  });
+  return { signal: over.signal, [Symbol.dispose]: () => watch.stop() };
 }
 
 /** For an `ssh` whose config says so: its host keys and its key, while the connection is made. */

@@ -4,6 +4,7 @@ import type { Millis } from '../domain/millis.ts';
 import type { SessionFigures } from '../domain/session-figures.ts';
 import type { Engine, Route } from '../domain/target.ts';
 import type { TunnelEvent } from '../domain/tunnel-event.ts';
+import type { ByteBudget } from './core/byte-budget.ts';
 
 /** The local side of a forward: where its listener is bound. */
 export interface ListenRule {
@@ -25,6 +26,12 @@ export interface ForwardLimits {
   readonly idle: Millis | undefined;
   /** How long a drain may take. */
   readonly grace: Millis;
+  /** The hours of the policy end then, on the wall clock. */
+  readonly hoursEnd?: Millis | undefined;
+  /** Both directions together. */
+  readonly maxBytes?: number | undefined;
+  /** Of several services that share a limit, instead of `maxBytes`. */
+  readonly budget?: ByteBudget | undefined;
 }
 
 /** How the far side was found to be there (spec section 5.2 and 5.8). */
@@ -79,11 +86,15 @@ export type ForwardEvent =
 
 /** What happens to every service on a local port. */
 export type LifeEvent =
-  | { readonly type: 'expiring'; readonly left: Millis; readonly because: 'ttl' | 'idle' }
+  | { readonly type: 'expiring'; readonly left: Millis; readonly because: TimeLimit }
+  | { readonly type: 'expiring'; readonly leftBytes: number; readonly because: 'max-bytes' }
   | { readonly type: 'draining'; readonly clients: number; readonly because: CloseReason };
 
-/** `failed`: it never became ready. `lost`: it was, and could not be kept. `ended`: whoever started it needed it no longer. */
-export type CloseReason = 'interrupted' | 'ttl' | 'idle' | 'lost' | 'ended' | 'failed';
+/** What time may end it: `hours` are those of the policy. */
+export type TimeLimit = 'ttl' | 'idle' | 'hours';
+
+/** `policy`: its hours are over. `failed`: it never became ready. `lost`: it was, and could not be kept. `ended`: whoever started it needed it no longer. */
+export type CloseReason = 'interrupted' | 'ttl' | 'idle' | 'max-bytes' | 'policy' | 'lost' | 'ended' | 'failed';
 
 /** What is known when a forward is over: the `closed` line and event, and the `--json` result. */
 export interface ForwardReport {

@@ -29,6 +29,7 @@ export type DialForClient = (socket: Socket, signal: AbortSignal) => Promise<Tun
 export class LocalClient {
   /** `127.0.0.1:51234` */
   readonly from: string;
+  onMoved: ((byteCount: number) => void) | undefined;
   readonly #world: World;
   readonly #peers: PeerWatch;
   readonly #memory: LocalMemory;
@@ -86,7 +87,9 @@ export class LocalClient {
     }
     this.#stopWaiting();
     if (stream === undefined) return { bytesUp: 0, bytesDown: 0 };
-    this.#splice = new Splice(this.#world, this.#peers, this.#memory, this.#socket, stream);
+    this.#splice = new Splice(this.#world, this.#peers, this.#memory, this.#socket, stream, (byteCount) =>
+      this.onMoved?.(byteCount),
+    );
     if (signal.aborted) this.#splice.cut();
     const { bytesUp, bytesDown, error } = await this.#splice.closed;
     return { bytesUp, bytesDown, ...(error && { error }) };

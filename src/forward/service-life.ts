@@ -1,10 +1,12 @@
 import type { OpenedTunnel } from '../broker/broker-types.ts';
+import { formatByteCount } from '../domain/byte-count.ts';
 import { asCloudtunError, CloudtunError } from '../domain/errors.ts';
 import type { Millis } from '../domain/millis.ts';
 import type { TunnelEvent } from '../domain/tunnel-event.ts';
 import { unlessAborted, withDeadline } from '../runtime/deadline.ts';
 import { Lifetime } from '../runtime/lifetime.ts';
 import type { World } from '../runtime/world.ts';
+import { type BudgetStep, ByteBudget } from './core/byte-budget.ts';
 import { drainStep, type LimitStep } from './core/limits.ts';
 import type { CloseReason, ForwardLimits, ForwardReport, LifeEvent, ServiceStatus } from './forward-types.ts';
 import { LimitWatch } from './limit-watch.ts';
@@ -26,6 +28,8 @@ export interface ServedClient {
   /** A regular end where nothing moves, else a cut. */
   end(): void;
   cut(): void;
+  /** Called for bytes of either direction as they come. */
+  onMoved: ((byteCount: number) => void) | undefined;
 }
 
 export interface ServiceLifeOptions {
@@ -56,6 +60,7 @@ export class ServiceLife {
   #opened: ServedTunnel | undefined;
   #starting: Promise<void> = Promise.resolve();
   #limits: LimitWatch | undefined;
+  readonly #budget: ByteBudget | undefined;
   #readyAt: Millis | undefined;
   #expiresAt: Millis | undefined;
   #reason: CloseReason | undefined;
@@ -76,6 +81,8 @@ export class ServiceLife {
   constructor(world: World, options: ServiceLifeOptions) {
     this.#world = world;
     this.#options = options;
+    const { budget, maxBytes } = options.limits;
+    this.#budget = budget ?? (maxBytes === undefined ? undefined : new ByteBudget(maxBytes));
     this.ready = new Promise((resolve, reject) => {
       this.#becomeReady = resolve;
       this.#failReady = reject;
@@ -159,7 +166,9 @@ export class ServiceLife {
     const { clock } = this.#world;
     const { limits } = this.#options;
     this.#readyAt = clock.now();
-    this.#expiresAt = limits.ttl === undefined ? undefined : clock.wall() + limits.ttl;
+    const ends = [limits.ttl === undefined ? undefined : clock.wall() + limits.ttl, limits.hoursEnd];
+    const known = ends.filter((end) => end !== undefined);
+    this.#expiresAt = known.length === 0 ? undefined : Math.min(...known);
     this.#limits = new LimitWatch(this.#world, limits, (step) => this.#onLimit(step));
     if (this.#clients.size > 0) this.#limits.busy(true);
   }
@@ -236,6 +245,7 @@ export class ServiceLife {
     tell: (report: ClientReport) => void,
   ): Promise<void> {
     this.#clients.add(client);
+    if (this.#budget) client.onMoved = (byteCount) => this.#onMoved(byteCount);
     this.#limits?.busy(true);
     const report = await serve();
     this.#clients.delete(client);
@@ -248,7 +258,30 @@ export class ServiceLife {
 
   #onLimit(step: LimitStep): void {
     if (step.do === 'tell') this.#options.onEvent({ type: 'expiring', left: step.left, because: step.because });
-    else this.drain(step.because);
+    else this.drain(step.because === 'hours' ? 'policy' : step.because);
+  }
+
+  #onMoved(byteCount: number): void {
+    const budget = this.#budget!;
+    const step = budget.add(byteCount);
+    if (step === undefined) return;
+    if (step.do === 'tell') {
+      if (!this.isEnding) this.#options.onEvent({ type: 'expiring', leftBytes: step.leftBytes, because: 'max-bytes' });
+      return;
+    }
+    // Not in the middle of the chunk that is being counted: its client may be the one that is closed.
+    this.#world.clock.soon(() => this.#onUsedUp(budget, step));
+  }
+
+  #onUsedUp({ limit }: ByteBudget, step: BudgetStep): void {
+    // What ends for another reason, or was let go on until it is done, ends as it was going to.
+    if (this.#reason === undefined) {
+      this.#error = new CloudtunError('CT_MAX_BYTES', `${formatByteCount(limit)} went through, the most that may`, {
+        hint: 'open it again for more, or allow more: --max-bytes',
+      });
+      this.drain('max-bytes');
+    }
+    if (step.do === 'cut') this.cut('max-bytes');
   }
 
   #onLost(error: CloudtunError): void {

@@ -9,6 +9,7 @@ import { type ForwardPlan, openForward } from '../forward/open-forward.ts';
 import { openSocks } from '../socks/socks-server.ts';
 import type { RunningSocks, SocksPlan } from '../socks/socks-types.ts';
 import type { App } from './app.ts';
+import { permitted } from './permit.ts';
 import type { TunnelPlan } from './tunnel-plan.ts';
 
 /** What is asked, and of whom. */
@@ -20,13 +21,15 @@ export interface PlannedRequest {
 
 /**
  * What `rds`, `sql`, `forward` and `demo` do alike: binds the plan's local ports, then opens what they lead to. No cloud is asked
- * before the ports are bound, unless a stable port is wanted and several clouds may have the target: the port is made of where it is.
+ * before the policy allows it and the ports are bound, with one exception: where a stable port is wanted and several clouds may have
+ * the target, they are asked before, since the port is made of where it is.
  *
  * @param signal calls off what may have to be asked before the ports are bound
+ * @throws CT_POLICY
  */
 export async function openPlanned(
   app: App,
-  plan: TunnelPlan,
+  asked: TunnelPlan,
   { request, candidates }: PlannedRequest,
   options: {
     readonly isProbed: boolean;
@@ -36,6 +39,7 @@ export async function openPlanned(
   signal: AbortSignal,
 ): Promise<RunningForward> {
   const { world, peers, memory } = app;
+  const plan = permitted(app, asked);
   const [only, ...others] = candidates;
   const settle = (onEvent: TunnelEventListener, calledOff: AbortSignal) =>
     settled(app, { request, candidates }, onEvent, calledOff);
@@ -56,13 +60,14 @@ export async function openPlanned(
   );
 }
 
-/** The same for `socks`: one port, and what its clients name. */
-export function openPlannedSocks(
+/** The same for `socks`: one port, and what its clients name. @throws CT_POLICY */
+export async function openPlannedSocks(
   app: App,
-  plan: TunnelPlan,
+  asked: TunnelPlan,
   planned: PlannedRequest,
   options: Pick<SocksPlan, 'rules' | 'onEvent'>,
 ): Promise<RunningSocks> {
+  const plan = permitted(app, asked);
   const [only] = planned.candidates;
   const [listen] = listenRules(plan, () => placeOf(undefined, only));
   return openSocks(app, {

@@ -51,6 +51,8 @@ export interface TunnelPlan {
   readonly pushedKey?: { readonly user: string | undefined };
   /** The login that the catalogue gives for this target. */
   readonly user: string | undefined;
+  /** Where else something will listen, here or on the far side, and what says so: `--bind-remote`. */
+  readonly listens?: readonly { readonly address: string; readonly by: string }[];
 }
 
 /** The plan of `rds NAME` and `sql NAME`. */
@@ -91,7 +93,7 @@ export function planForward(
     request: { kind: 'machine', ...machine, to: rules.map((rule) => rule.to), ...sessionOptions(flags) },
     cloud,
     rules,
-    settings: tunnelSettings(flags, catalogue, placeFrom(entry, flags, catalogue)),
+    settings: tunnelSettings(flags, catalogue, placeFrom(entry, flags, catalogue), entry),
     user: entry?.user,
   };
 }
@@ -108,7 +110,7 @@ export function planSocks(target: string, flags: PlanFlags, catalogue: Catalogue
     request: { kind: 'machine', ...machine, to: [], anywhere: true, ...sessionOptions(flags) },
     cloud,
     rules: [{ port: parsePort(flags.port) ?? SOCKS_PORT }],
-    settings: tunnelSettings(flags, catalogue, placeFrom(entry, flags, catalogue)),
+    settings: tunnelSettings(flags, catalogue, placeFrom(entry, flags, catalogue), entry),
     user: undefined,
   };
 }
@@ -138,7 +140,7 @@ export function planSsh(
     request: { kind: 'machine', ...machine, to: [to], use: login.use, ...sessionOptions(flags) },
     cloud,
     rules: [{ bind: [], port: 0, to }],
-    settings: tunnelSettings(flags, catalogue, placeFrom(entry, flags, catalogue)),
+    settings: tunnelSettings(flags, catalogue, placeFrom(entry, flags, catalogue), entry),
     ...(!login.hasOwnKey && { pushedKey: { user: login.user ?? entry?.user } }),
     user: entry?.user,
   };
@@ -246,7 +248,7 @@ function databasePlan(
     },
     cloud,
     rules: [{ port: parsePort(flags.port) ?? stable }],
-    settings: tunnelSettings(flags, catalogue, placeFrom(entry, flags, catalogue)),
+    settings: tunnelSettings(flags, catalogue, placeFrom(entry, flags, catalogue), entry),
     user: entry?.user,
   };
 }
@@ -279,7 +281,7 @@ function hostPlan(
     },
     cloud: via[0]!.cloud ?? entry.cloud,
     rules: [{ port: parsePort(flags.port) ?? ((place) => ownPort(entry, catalogue, place)), to }],
-    settings: tunnelSettings(flags, catalogue, placeFrom(entry, flags, catalogue)),
+    settings: tunnelSettings(flags, catalogue, placeFrom(entry, flags, catalogue), entry),
     user: entry.user,
   };
 }

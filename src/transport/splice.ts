@@ -51,6 +51,7 @@ export class Splice {
   readonly #local: Socket;
   readonly #stream: TunnelStream;
   readonly #memory: LocalMemory;
+  readonly #onMoved: ((byteCount: number) => void) | undefined;
   #settle!: (report: SpliceReport) => void;
   #bytesUp = 0;
   #bytesDown = 0;
@@ -70,8 +71,19 @@ export class Splice {
   readonly #congestionListener = { congested: () => stopReading(this.#local), relieved: () => this.#readLocal() };
   #leaveCongestion: (() => void) | undefined;
 
-  /** @param memory what clients send waits here until the tunnel takes it; one for all connections of a forward */
-  constructor(world: World, peers: PeerWatch, memory: LocalMemory, local: Socket, stream: TunnelStream) {
+  /**
+   * @param memory what clients send waits here until the tunnel takes it; one for all connections of a forward
+   * @param onMoved called for bytes of either direction as they come; it may cut
+   */
+  constructor(
+    world: World,
+    peers: PeerWatch,
+    memory: LocalMemory,
+    local: Socket,
+    stream: TunnelStream,
+    onMoved?: (byteCount: number) => void,
+  ) {
+    this.#onMoved = onMoved;
     this.#world = world;
     this.#peers = peers;
     this.#memory = memory;
@@ -170,6 +182,7 @@ export class Splice {
     this.#lastActivity = this.#world.clock.now();
     this.#bytesUp += chunk.length;
     this.#memory.busy(chunk.length);
+    this.#onMoved?.(chunk.length);
     this.#pendingWrites += 1;
     const hasRoom = this.#stream.write(chunk, () => this.#onTaken(chunk.length, lent));
     this.#stream.congestion?.waiting(chunk.length);
@@ -196,6 +209,7 @@ export class Splice {
     this.#lastActivity = this.#world.clock.now();
     this.#bytesDown += byteCount;
     this.#memory.busy(byteCount);
+    this.#onMoved?.(byteCount);
     return !this.#local.destroyed && !this.#local.writableEnded;
   }
 

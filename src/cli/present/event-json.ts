@@ -2,7 +2,7 @@ import type { CloudtunError } from '../../domain/errors.ts';
 import type { Millis } from '../../domain/millis.ts';
 import type { ProviderId, Target } from '../../domain/target.ts';
 import type { TunnelEvent } from '../../domain/tunnel-event.ts';
-import type { ClientEvent, ForwardEvent, ForwardReport } from '../../forward/forward-types.ts';
+import type { ClientEvent, ForwardEvent, ForwardReport, LifeEvent } from '../../forward/forward-types.ts';
 import { isoTime } from '../../runtime/iso-time.ts';
 import { errorJson } from './error-json.ts';
 import type { EventJson } from './event-schema.ts';
@@ -29,7 +29,7 @@ export function eventJson(event: ForwardEvent, placeOf: (cloud: ProviderId) => P
     case 'client':
       return clientJson(event, at);
     case 'expiring':
-      return { event: 'expiring', at, leftMs: Math.round(event.left), because: event.because };
+      return expiringJson(event, at);
     case 'draining':
       return { event: 'draining', at, clients: event.clients, because: event.because };
     case 'tunnel':
@@ -50,6 +50,13 @@ function waitingJson(event: Extract<ForwardEvent, { type: 'waiting' }>, at: stri
 export function clientJson(event: ClientEvent, at: string): EventJson {
   const { change, rule, connection, from, clients, bytesUp, bytesDown, error } = event;
   return { event: 'client', at, change, rule, connection, from, clients, bytesUp, bytesDown, ...optionalError(error) };
+}
+
+export function expiringJson(event: Extract<LifeEvent, { type: 'expiring' }>, at: string): EventJson {
+  const { because } = event;
+  return because === 'max-bytes'
+    ? { event: 'expiring', at, because, leftBytes: event.leftBytes }
+    : { event: 'expiring', at, because, leftMs: Math.round(event.left) };
 }
 
 export function closedJson(report: ForwardReport, wall: Millis): Extract<EventJson, { event: 'closed' }> {

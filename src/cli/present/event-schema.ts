@@ -115,7 +115,7 @@ const destinationSchema = z.object({
 
 const sessionId = { sessionId: z.string() };
 
-const closeReasons = ['interrupted', 'ttl', 'idle', 'lost', 'ended', 'failed'] as const;
+const closeReasons = ['interrupted', 'ttl', 'idle', 'max-bytes', 'policy', 'lost', 'ended', 'failed'] as const;
 
 export const eventSchema = z
   .discriminatedUnion('event', [
@@ -140,7 +140,13 @@ export const eventSchema = z
       downtimeMs: z.number().min(0),
     }),
     z.object({ event: z.literal('stream-reset'), ...at, ...sessionId, error: errorSchema }),
-    z.object({ event: z.literal('expiring'), ...at, leftMs: z.number().min(0), because: z.enum(['ttl', 'idle']) }),
+    z.object({
+      event: z.literal('expiring'),
+      ...at,
+      because: z.enum(['ttl', 'idle', 'hours', 'max-bytes']),
+      leftMs: z.number().min(0).optional().meta({ description: 'absent for max-bytes' }),
+      leftBytes: count.optional().meta({ description: 'of max-bytes: both directions together' }),
+    }),
     z.object({ event: z.literal('draining'), ...at, clients: count, because: z.enum(closeReasons) }),
     z
       .object({

@@ -4,7 +4,7 @@ import { formatEndpoint } from '../../domain/endpoint.ts';
 import type { Millis } from '../../domain/millis.ts';
 import { type Route, targetLabel, viaLabel } from '../../domain/target.ts';
 import type { TunnelEvent } from '../../domain/tunnel-event.ts';
-import type { CloseReason, ForwardEvent, ForwardReport } from '../../forward/forward-types.ts';
+import type { CloseReason, ForwardEvent, ForwardReport, LifeEvent, TimeLimit } from '../../forward/forward-types.ts';
 import type { Place } from './event-json.ts';
 import { printable } from './printable.ts';
 
@@ -58,6 +58,8 @@ const CLOSED_BY: Readonly<Record<CloseReason, string>> = {
   interrupted: '',
   ttl: ', time limit reached',
   idle: ', idle',
+  'max-bytes': ', byte limit reached',
+  policy: ', the hours of the policy are over',
   lost: ', tunnel lost',
   ended: '',
   failed: ', never ready',
@@ -100,13 +102,23 @@ export function remarkOn(event: ForwardEvent): Remark | undefined {
       return undefined;
     case 'client':
       return clientRemark(event);
-    case 'expiring': {
-      const why = event.because === 'ttl' ? 'the time limit' : 'no connection is open';
-      return { text: `closing in ${formatDuration(event.left)}: ${why}`, weight: 'note' };
-    }
+    case 'expiring':
+      return { text: expiringText(event), weight: 'note' };
     case 'tunnel':
       return tunnelRemark(event.event);
   }
+}
+
+const EXPIRES_BY: Readonly<Record<TimeLimit, string>> = {
+  ttl: 'the time limit',
+  idle: 'no connection is open',
+  hours: 'the hours that the policy allows end',
+};
+
+/** `closing in 5m: the time limit`, `closing after 100.0 MB more: the byte limit` */
+export function expiringText(event: Extract<LifeEvent, { type: 'expiring' }>): string {
+  if (event.because === 'max-bytes') return `closing after ${formatByteCount(event.leftBytes)} more: the byte limit`;
+  return `closing in ${formatDuration(event.left)}: ${EXPIRES_BY[event.because]}`;
 }
 
 function clientRemark(event: Extract<ForwardEvent, { type: 'client' }>): Remark {

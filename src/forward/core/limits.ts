@@ -15,19 +15,26 @@ export interface Instant {
   readonly wall: Millis;
 }
 
+/** What time may end; `hours`: those in which a policy allows it. */
+type TimeLimit = 'ttl' | 'idle' | 'hours';
+
 export type LimitStep =
-  | { readonly do: 'tell'; readonly because: 'ttl' | 'idle'; readonly left: Millis }
-  | { readonly do: 'end'; readonly because: 'ttl' | 'idle' };
+  | { readonly do: 'tell'; readonly because: TimeLimit; readonly left: Millis }
+  | { readonly do: 'end'; readonly because: TimeLimit };
 
 /** Guessed: time to finish what one does, and time to save. */
-const WARNINGS: Readonly<Record<'ttl' | 'idle', readonly Millis[]>> = { ttl: [5 * 60_000, 60_000], idle: [60_000] };
+const WARNINGS: Readonly<Record<TimeLimit, readonly Millis[]>> = {
+  ttl: [5 * 60_000, 60_000],
+  idle: [60_000],
+  hours: [5 * 60_000, 60_000],
+};
 /** A sleeping machine wakes up with timers that are late by its sleep, so nothing waits longer than this for a look at the clock. */
 const LONGEST_WAIT: Millis = 30_000;
 /** Streams on which nothing moved for this long are not in the middle of something (spec section 5.9). */
 export const QUIET: Millis = 2_000;
 
 /** When to tell, in time left, for a limit of this length: never in its first half, and once at a quarter when it is short. */
-export function warningLeads(because: 'ttl' | 'idle', limit: Millis): readonly Millis[] {
+export function warningLeads(because: TimeLimit, limit: Millis): readonly Millis[] {
   const leads = WARNINGS[because].filter((lead) => lead <= limit / 2);
   return leads.length > 0 ? leads : [limit / 4];
 }
@@ -35,9 +42,21 @@ export function warningLeads(because: 'ttl' | 'idle', limit: Millis): readonly M
 export class LifeLimits {
   readonly #ttl: Limit | undefined;
   readonly #idle: Limit | undefined;
+  readonly #hours: Limit | undefined;
   #isBusy = false;
 
-  constructor(limits: { readonly ttl: Millis | undefined; readonly idle: Millis | undefined }, at: Instant) {
+  /** @param limits `hoursEnd`: since 1970 UTC */
+  constructor(
+    limits: {
+      readonly ttl: Millis | undefined;
+      readonly idle: Millis | undefined;
+      readonly hoursEnd?: Millis | undefined;
+    },
+    at: Instant,
+  ) {
+    const { hoursEnd } = limits;
+    // Counted as a length from now on, so that a wall clock that is set back does not make the day longer.
+    this.#hours = hoursEnd === undefined ? undefined : new Limit('hours', hoursEnd - at.wall, at);
     this.#ttl = limits.ttl === undefined ? undefined : new Limit('ttl', limits.ttl, at);
     this.#idle = limits.idle === undefined ? undefined : new Limit('idle', limits.idle, at);
   }
@@ -50,12 +69,13 @@ export class LifeLimits {
 
   /** What is due now; call until it gives undefined, or an end. */
   next(at: Instant): LimitStep | undefined {
-    return this.#ttl?.next(at) ?? (this.#isBusy ? undefined : this.#idle?.next(at));
+    const step = this.#hours?.next(at) ?? this.#ttl?.next(at);
+    return step ?? (this.#isBusy ? undefined : this.#idle?.next(at));
   }
 
   /** How long until something may be due; undefined without limits. */
   wait(at: Instant): Millis | undefined {
-    const waits = [this.#ttl?.wait(at), this.#isBusy ? undefined : this.#idle?.wait(at)].filter(
+    const waits = [this.#hours?.wait(at), this.#ttl?.wait(at), this.#isBusy ? undefined : this.#idle?.wait(at)].filter(
       (wait) => wait !== undefined,
     );
     return waits.length === 0 ? undefined : Math.min(...waits, LONGEST_WAIT);
@@ -63,14 +83,14 @@ export class LifeLimits {
 }
 
 class Limit {
-  readonly #because: 'ttl' | 'idle';
+  readonly #because: TimeLimit;
   readonly #limit: Millis;
   readonly #leads: readonly Millis[];
   #start: Instant;
   /** How many of the leads were passed. */
   #told = 0;
 
-  constructor(because: 'ttl' | 'idle', limit: Millis, at: Instant) {
+  constructor(because: TimeLimit, limit: Millis, at: Instant) {
     this.#because = because;
     this.#limit = limit;
     this.#leads = warningLeads(because, limit);

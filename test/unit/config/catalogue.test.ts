@@ -273,11 +273,15 @@ suite('finding and merging', () => {
   test('flags stand over target, defaults and built-in values', async () => {
     const catalogue = await loadCatalogue(world(join(root, 'home/project')));
     const target = catalogue.targets.get('prod');
-    const plain = tunnelSettings({}, catalogue, target);
+    const { policy, ...plain } = tunnelSettings({}, catalogue, target);
+    assert.equal(policy.maxTtl, '12h');
     assert.deepEqual(plain, {
       ttl: 28_800_000,
       idle: 1_800_000,
+      saidTtl: undefined,
       grace: 9_000,
+      maxBytes: undefined,
+      keepActive: false,
       bind: ['127.0.0.1'],
       selection: { profile: 'prod', region: 'ap-northeast-1' },
       said: { profile: 'prod', region: 'ap-northeast-1' },

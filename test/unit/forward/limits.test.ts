@@ -52,6 +52,21 @@ test('idle counts from the last stream, starts again with each, and never while 
   ]);
 });
 
+test('hours end on the wall clock; one that is set back makes no day longer, one that jumps ends it', () => {
+  const start = { now: 0, wall: 1_000_000 };
+  const hours = () => new LifeLimits({ ttl: undefined, idle: undefined, hoursEnd: start.wall + 60 * MINUTE }, start);
+  const setBack = hours();
+  assert.deepEqual(setBack.next({ now: 55 * MINUTE, wall: start.wall - 600 * MINUTE }), {
+    do: 'tell',
+    because: 'hours',
+    left: 5 * MINUTE,
+  });
+  assert.deepEqual(setBack.next({ now: 60 * MINUTE, wall: start.wall }), { do: 'end', because: 'hours' });
+  assert.deepEqual(hours().next({ now: MINUTE, wall: start.wall + 61 * MINUTE }), { do: 'end', because: 'hours' });
+  // Asleep over the end: the monotonic clock stood still.
+  assert.deepEqual(hours().next({ now: 1, wall: start.wall + 900 * MINUTE }), { do: 'end', because: 'hours' });
+});
+
 test('a machine that slept finds the time gone, and a clock that is set back gives none', () => {
   const limits = new LifeLimits({ ttl: 60 * MINUTE, idle: undefined }, { now: 0, wall: 1_000_000 });
   assert.equal(limits.next({ now: MINUTE, wall: 1_000_000 + MINUTE }), undefined);

@@ -413,6 +413,65 @@ test('the end of the time is told, then drained; quiet connections end regularly
   assert.equal(clock.pending, 0);
 });
 
+test('the byte limit is told twice over all connections, then drained, and says so with an error', async () => {
+  const { forward, events, join, clock, tunnel } = await forwarding({ limits: { maxBytes: 1_000 } });
+  await forward.ready;
+  const said = () => events.filter((event) => event.type === 'expiring');
+  const first = await join();
+  first.write('x'.repeat(850));
+  await until(() => tunnel.dials[0]!.stream.text.length === 850);
+  const second = await join();
+  second.write('y'.repeat(100));
+  await until(() => said().length === 2);
+  assert.deepEqual(said(), [
+    { type: 'expiring', leftBytes: 150, because: 'max-bytes' },
+    { type: 'expiring', leftBytes: 50, because: 'max-bytes' },
+  ]);
+  second.write('z'.repeat(50));
+  await until(() => events.some((event) => event.type === 'draining'));
+  await settle();
+  assert.ok(!tunnel.isDisposed, 'both may still be in the middle of something');
+  await clock.advance(2_000);
+  const report = await forward.closed;
+  assert.equal(report.reason, 'max-bytes');
+  assert.equal(report.error?.code, 'CT_MAX_BYTES');
+  assert.equal(report.bytesUp, 1_000);
+  assert.ok(sight(first).hasEnded);
+  assert.equal(clock.pending, 0);
+});
+
+test('what goes on while the byte limit drains is cut a tenth beyond it', async () => {
+  const { forward, join, tunnel } = await forwarding({ limits: { maxBytes: 1_000 } });
+  await forward.ready;
+  const client = await join();
+  client.write('x'.repeat(1_000));
+  await until(() => tunnel.dials[0]!.stream.text.length === 1_000);
+  client.write('x'.repeat(100));
+  const report = await forward.closed;
+  assert.equal(report.reason, 'max-bytes');
+  await until(() => sight(client).error !== undefined);
+});
+
+test('the end of the hours is told like the end of the time, and is no error', async () => {
+  const hoursEnd = manualWorld().clock.wall() + 30 * MINUTE;
+  const { forward, events, clock: its } = await forwarding({ limits: { hoursEnd, ttl: 8 * 60 * MINUTE } });
+  await forward.ready;
+  assert.equal(forward.status().expiresAt, hoursEnd);
+  await its.advance(25 * MINUTE);
+  await its.advance(4 * MINUTE);
+  await its.advance(MINUTE);
+  const report = await forward.closed;
+  assert.equal(report.reason, 'policy');
+  assert.equal(report.error, undefined);
+  assert.deepEqual(
+    events.filter((event) => event.type === 'expiring'),
+    [
+      { type: 'expiring', left: 5 * MINUTE, because: 'hours' },
+      { type: 'expiring', left: MINUTE, because: 'hours' },
+    ],
+  );
+});
+
 test('an idle forward ends; a client that is connected keeps it', async () => {
   const { forward, clock, join, tunnel } = await forwarding({ limits: { idle: 30 * MINUTE } });
   await forward.ready;
