@@ -127,8 +127,8 @@ function hopsOf(world: World): HopOpener {
 }
 
 function connectBy(world: World, network: NetworkSettings): TunnelOpener {
-  return async (source, to, onEvent, signal) => {
+  return async (source, to, onEvent, signal, options) => {
     const { openTunnel } = await import('./transport/dialers.ts');
-    return openTunnel(world, source, to, { network, onEvent }, signal);
+    return openTunnel(world, source, to, { ...options, network, onEvent }, signal);
   };
 }

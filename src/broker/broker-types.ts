@@ -21,8 +21,14 @@ import type { SessionLedger } from './session-ledger.ts';
  *   const stream = await opened.dialer.dial(opened.routes[0].to, signal);                                // starts the session
  */
 
+/** What sessions are started with, by whichever cloud. */
+interface AnySessionOptions extends SessionOptions {
+  /** Sessions that nobody uses are kept from ending. */
+  readonly keepActive?: true;
+}
+
 /** Any port of a machine, or of hosts that it reaches. One route is made for each endpoint, in order. */
-export interface MachineRequest extends SessionOptions {
+export interface MachineRequest extends AnySessionOptions {
   readonly kind: 'machine';
   /** A TARGET of spec section 3 that is a machine. */
   readonly text: string;
@@ -43,7 +49,7 @@ export interface MachineRequest extends SessionOptions {
 }
 
 /** A database at its own endpoint. One route is made. */
-export interface DatabaseRequest extends SessionOptions {
+export interface DatabaseRequest extends AnySessionOptions {
   readonly kind: 'database';
   /** Name or identifier of an instance, cluster or proxy. */
   readonly text: string;
@@ -60,6 +66,7 @@ export type TunnelOpener = (
   to: RemoteEndpoint,
   onEvent: TunnelEventListener,
   signal: AbortSignal,
+  options?: { readonly keepActive?: boolean },
 ) => Promise<Tunnel>;
 
 /** A server that is logged in to on the way. */

@@ -219,7 +219,9 @@ export class BrokeredTunnel implements OpenedTunnel {
         targetLabel(route.target),
         (id) => this.#sessions.add(id),
       );
-      const tunnel = await connect(source, route.to, onEvent, signal);
+      const tunnel = await connect(source, route.to, onEvent, signal, {
+        keepActive: this.#request.keepActive === true,
+      });
       this.#hasSession = true;
       this.#askingSoon ??= world.clock.after(ASK_WHO_AFTER, () => void this.#learnWho(), { background: true });
       return tunnel;

@@ -115,7 +115,7 @@ async function openByLogins(
     );
     return new BrokeredTunnel(context, request, { ...found, routes }, onEvent, way.login);
   }
-  const { reason, document } = request;
+  const { reason, document, keepActive } = request;
   const base: TunnelRequest = {
     kind: 'machine',
     text: way.base.text,
@@ -124,6 +124,7 @@ async function openByLogins(
     use: `on the way to ${request.text}`,
     ...(reason !== undefined && { reason }),
     ...(document !== undefined && { document }),
+    ...(keepActive && { keepActive }),
   };
   const below = new BrokeredTunnel(context, base, found, onEvent, way.login);
   return new ChainedTunnel(context, request, below, chain, onEvent);

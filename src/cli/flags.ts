@@ -130,6 +130,10 @@ export const TUNNEL_FLAGS = {
     env: 'CLOUDTUN_GRACE',
     helpValue: 'TIME',
   }),
+  'keep-active': Flags.boolean({
+    description: 'keep sessions that nobody uses from ending (AWS); the policy may forbid it',
+    env: 'CLOUDTUN_KEEP_ACTIVE',
+  }),
   reason: Flags.string({
     description: "why you connect; kept in the journal and in the cloud's record of the session",
     env: 'CLOUDTUN_REASON',

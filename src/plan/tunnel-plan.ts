@@ -340,6 +340,7 @@ function sessionOptions(flags: PlanFlags) {
   return {
     ...(flags.reason !== undefined && { reason: flags.reason }),
     ...(flags.document !== undefined && { document: flags.document }),
+    ...(flags['keep-active'] && { keepActive: true as const }),
   };
 }
 

@@ -25,8 +25,13 @@ export interface TunnelOptions {
   /** Largest payload of one wire message, where the protocol has such a thing. */
   readonly maxPayload?: number;
   readonly forceBasic?: boolean;
+  /** What nobody uses is kept from ending, where the protocol has a way. */
+  readonly keepActive?: boolean;
   readonly reconnectLimit?: Millis;
 }
+
+const NOT_KEPT_ACTIVE =
+  'Identity-Aware Proxy has no way to keep a connection active: one without traffic ends after an hour; let the client send keep-alives';
 
 type OpenTunnel<Issued extends Ticket = Ticket> = (
   world: World,
@@ -39,7 +44,9 @@ type OpenTunnel<Issued extends Ticket = Ticket> = (
 /** Each kind of ticket goes to the opener that takes its sources. */
 const OPENERS: { readonly [Kind in Ticket['kind']]: OpenTunnel<Extract<Ticket, { kind: Kind }>> } = {
   'iap-relay': async (world, source, to, options, signal) => {
-    const { network, onEvent, reconnectLimit } = options;
+    const { network, onEvent, reconnectLimit, keepActive } = options;
+    // A message that does nothing is not known there, and whether pings count is known to nobody (docs/protocol/iap.md).
+    if (keepActive) onEvent({ type: 'warning', message: NOT_KEPT_ACTIVE });
     const { RelayTunnel } = await import('./iap/relay-tunnel.ts');
     const rest = { onEvent, ...(reconnectLimit !== undefined && { reconnectLimit }) };
     return RelayTunnel.open(world, source, to, { ...rest, route: network }, signal);

@@ -91,6 +91,12 @@ export class Mux implements SmuxStreamOwner {
     return stream;
   }
 
+  /** Sends a frame that does nothing but count as activity. */
+  nop(): void {
+    this.#core.nop();
+    this.#handler.outputWaiting();
+  }
+
   /** Fills `target`; `messageNumber` is the number of the data message that will carry it. */
   pull(target: Buffer, offset: number, maxBytes: number, messageNumber: number): number {
     this.#messageNumber = messageNumber;

@@ -17,6 +17,9 @@ const SIP_INTERVAL_MS = 20_000;
 /** No more reads when this much is held by a session, whatever happens to its websocket: it can be resumed. */
 const MAX_HELD_WITH_SIPS = 24 * 1024 * 1024;
 
+/** With `--keep-active`: below the shortest idle limit that an account can set, one minute (docs/protocol/ssm.md, "Limits"). */
+export const ACTIVITY_INTERVAL_MS = 45_000;
+
 export interface MuxPortOwner {
   outputWaiting(): void;
   pause(): void;
@@ -25,6 +28,8 @@ export interface MuxPortOwner {
   streamReset(error: CloudtunError): void;
   /** Where the streams lead, for errors: `host:port`. */
   readonly destination: string;
+  /** Something is sent when nothing is, so that the service does not end the session for being idle. */
+  readonly keepActive?: boolean;
   /** The number of the next data message. */
   nextNumber(): number;
 }
@@ -35,6 +40,7 @@ export class MuxPort implements PortCarrier {
   readonly #mux: Mux;
   #stalledSince: Millis = 0;
   #stallTimer: Timer | undefined;
+  #activityTimer: Timer | undefined;
   /** Reading until the next batch is here. */
   #isSipping = false;
 
@@ -47,6 +53,7 @@ export class MuxPort implements PortCarrier {
       outputWaiting: () => owner.outputWaiting(),
       stalled: (isStalled) => this.#onStall(isStalled),
     });
+    if (owner.keepActive) this.#stayActive(0);
   }
 
   get canOpen(): boolean {
@@ -96,7 +103,17 @@ export class MuxPort implements PortCarrier {
 
   abort(error: Error | undefined): void {
     this.#stallTimer?.cancel();
+    this.#activityTimer?.cancel();
     this.#mux.abort(error);
+  }
+
+  /** @param bytesUp what had been sent when it was looked at last */
+  #stayActive(bytesUp: number): void {
+    const look = () => {
+      if (this.#mux.bytesUp === bytesUp) this.#mux.nop();
+      this.#stayActive(this.#mux.bytesUp);
+    };
+    this.#activityTimer = this.#world.clock.after(ACTIVITY_INTERVAL_MS, look, { background: true });
   }
 
   #onStall(isStalled: boolean): void {

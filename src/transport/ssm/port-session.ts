@@ -260,6 +260,10 @@ export class PortSession implements DataLinkHandler {
       Buffer.from(handshakeResponseText(clientVersion, outcomes, errors)),
     );
     if (refusal) throw refusal;
+    // One connection a session, and every message a part of it: there is nothing that could be sent besides.
+    if (this.#mode === 'basic' && this.#options.keepActive) {
+      this.#options.onEvent({ type: 'warning', message: 'the agent is too old for --keep-active; idle sessions end' });
+    }
   }
 
   #muxPort(): MuxPort {
@@ -273,6 +277,7 @@ export class PortSession implements DataLinkHandler {
       streamReset: (error) => this.#options.onEvent({ type: 'stream-reset', sessionId: this.sessionId, error }),
       nextNumber: () => link.channel.sending.nextNumber,
       destination: formatEndpoint(this.#to),
+      keepActive: this.#options.keepActive === true,
     });
   }
 

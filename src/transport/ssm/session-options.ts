@@ -15,6 +15,8 @@ export interface SsmOptions {
   readonly maxPayload?: number;
   /** Makes the agent use basic mode, one connection a session. */
   readonly forceBasic?: boolean;
+  /** Sessions that nobody uses are kept from ending. */
+  readonly keepActive?: boolean;
   /** How long a lost websocket is tried again before the session counts as lost. */
   readonly reconnectLimit?: Millis;
 }

@@ -249,6 +249,41 @@ test('a denial is recorded, while resolving and while starting the session, and 
   assert.equal(records()[2]!.target, 'orders-prod');
 });
 
+test('where a login is wanted, only a missing route leads to one; any other error is told', async (t) => {
+  const { open, provider } = await broker(t);
+  const request: TunnelRequest = {
+    kind: 'machine',
+    text: 'bastion',
+    login: { user: 'alice' },
+    to: [{ host: 'vault.internal', port: 443 }],
+  };
+  for (const code of ['CT_DENIED', 'CT_TARGET_OFFLINE', 'CT_CREDENTIALS_EXPIRED'] as const) {
+    const error = failure(code);
+    provider.failures.set('routeTo', error);
+    await assert.rejects(open(request), (thrown) => thrown === error);
+  }
+  provider.failures.set('routeTo', failure('CT_NO_BASTION'));
+  await using opened = await open(request);
+  assert.deepEqual(
+    opened.routes.map(({ to, node }) => [to, node.id]),
+    [[{ host: 'vault.internal', port: 443 }, BASTION.id]],
+  );
+});
+
+test('whether sessions are kept active reaches whoever opens them', async (t) => {
+  const { context } = await broker(t);
+  const kept: unknown[] = [];
+  const connect: BrokerContext['connect'] = (source, to, onEvent, signal, options) => {
+    kept.push(options?.keepActive);
+    return context.connect(source, to, onEvent, signal);
+  };
+  for (const request of [PROD, { ...PROD, keepActive: true as const }]) {
+    await using opened = await openTunnel({ ...context, connect }, request, { onEvent: () => {} }, never);
+    await opened.dialer.dial(ORDERS.endpoint, never);
+  }
+  assert.deepEqual(kept, [false, true]);
+});
+
 test('a login on the way that is refused is recorded as a denial, once for all who waited for it', async (t) => {
   const { context, provider, records } = await broker(t);
   provider.node = { ...BASTION, privateIp: '10.0.0.1' };

@@ -175,6 +175,7 @@ test('--keep-active may be forbidden', () => {
   assert.equal(ruled(rds({ allowKeepActive: false }, { 'keep-active': true })), 'allowKeepActive');
   assert.equal(ruled(rds({ allowKeepActive: false })), 'allowed');
   assert.equal(ruled(rds({}, { 'keep-active': true })), 'allowed');
+  assert.equal(rds({}, { 'keep-active': true }).request.keepActive, true);
 });
 
 test('shells may have to be encrypted', () => {

@@ -10,7 +10,8 @@
  *   closing ──FIN sent─────────► lingering   (kept only to recognise the agent's FIN)
  *   lingering ──remote FIN─────► gone
  *
- * Left out on purpose: streams opened by the peer (the agent opens none), version 2, keep-alive (NOP counts as user activity).
+ * Left out on purpose: streams opened by the peer (the agent opens none), version 2, keep-alive of its own (NOP counts as user activity, so one is sent
+ * only by whoever wants that: `nop`).
  */
 import { SMUX_COMMAND, SMUX_HEADER_LENGTH, SMUX_MAX_SENT_PAYLOAD, SmuxParser, writeSmuxHeader } from './frame.ts';
 
@@ -59,6 +60,7 @@ export class SmuxStreams {
   /** The stream whose frame is being sent, and how many of its bytes are still promised. */
   #current: StreamState | undefined;
   #promisedBytes = 0;
+  #isNopPending = false;
   #nextId = FIRST_STREAM_ID;
   #refusals = 0;
 
@@ -84,7 +86,14 @@ export class SmuxStreams {
   }
 
   get hasOutput(): boolean {
-    return this.#line.length > 0 || this.#promisedBytes > 0 || this.#headerAt < SMUX_HEADER_LENGTH;
+    return (
+      this.#isNopPending || this.#line.length > 0 || this.#promisedBytes > 0 || this.#headerAt < SMUX_HEADER_LENGTH
+    );
+  }
+
+  /** Owes a frame that does nothing; the agent reads past it. */
+  nop(): void {
+    this.#isNopPending = true;
   }
 
   /** A new stream; its SYN goes out with its first data, or alone. */
@@ -160,7 +169,7 @@ export class SmuxStreams {
 
   #beginFrame(): boolean {
     const stream = this.#line.shift();
-    if (stream === undefined) return false;
+    if (stream === undefined) return this.#beginNop();
     stream.inLine = false;
     if (stream.synPending) {
       stream.synPending = false;
@@ -182,6 +191,15 @@ export class SmuxStreams {
       stream.finSent = true;
       this.#putHeader(SMUX_COMMAND.fin, stream, 0);
     }
+    return true;
+  }
+
+  /** Behind everything else: what moves anyway counts as well. */
+  #beginNop(): boolean {
+    if (!this.#isNopPending) return false;
+    this.#isNopPending = false;
+    writeSmuxHeader(this.#header, 0, SMUX_COMMAND.nop, 0, 0);
+    this.#headerAt = 0;
     return true;
   }
 

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import type { TunnelStream } from '../../../../src/domain/dialer.ts';
 import { SMUX_COMMAND, smuxFrame } from '../../../../src/transport/smux/core/frame.ts';
 import { MAX_HELD_PER_STREAM } from '../../../../src/transport/smux/mux.ts';
-import { MAX_SIBLING_STALL_MS, MuxPort } from '../../../../src/transport/ssm/mux-port.ts';
+import { ACTIVITY_INTERVAL_MS, MAX_SIBLING_STALL_MS, MuxPort } from '../../../../src/transport/ssm/mux-port.ts';
 import { manualWorld, settle } from '../../../support/manual-world.ts';
 
 class Bench {
@@ -12,7 +12,7 @@ class Bench {
   readonly said: string[] = [];
   isPaused = false;
 
-  constructor() {
+  constructor(keepActive = false) {
     const { world, clock } = manualWorld();
     this.clock = clock;
     this.port = new MuxPort(world, {
@@ -33,6 +33,7 @@ class Bench {
       },
       streamReset: (error) => void this.said.push(error.code),
       nextNumber: () => 0,
+      keepActive,
     });
   }
 
@@ -50,6 +51,47 @@ class Bench {
     }
   }
 }
+
+test('kept active, it sends a frame that does nothing when nothing else was sent, and stops with the session', async () => {
+  const bench = new Bench(true);
+  const target = Buffer.alloc(64);
+  const pulled = () => target.subarray(0, bench.port.pull(target, 0, target.length)).toString('hex');
+  await bench.clock.advance(ACTIVITY_INTERVAL_MS - 1);
+  assert.equal(pulled(), '');
+  await bench.clock.advance(1);
+  assert.equal(pulled(), '0103000000000000');
+  assert.equal(pulled(), '');
+  const { stream } = bench.open(3);
+  stream.write('x');
+  assert.equal(pulled(), '0100000003000000010201000300000078');
+  await bench.clock.advance(ACTIVITY_INTERVAL_MS);
+  assert.equal(pulled(), '', 'what was sent counts as well');
+  await bench.clock.advance(ACTIVITY_INTERVAL_MS);
+  assert.equal(pulled(), '0103000000000000');
+  bench.port.abort(undefined);
+  assert.equal(bench.clock.pending, 0);
+});
+
+test('a frame that does nothing is never in the middle of another one', async () => {
+  const bench = new Bench(true);
+  const { stream } = bench.open(3);
+  stream.write('abcdef');
+  const target = Buffer.alloc(64);
+  const first = bench.port.pull(target, 0, 19);
+  await bench.clock.advance(2 * ACTIVITY_INTERVAL_MS);
+  const rest = bench.port.pull(target, first, 64 - first);
+  const text = target.subarray(0, first + rest).toString('latin1');
+  assert.ok(text.includes('abcdef'));
+  assert.ok(text.endsWith('\u0001\u0003\0\0\0\0\0\0'));
+  bench.port.abort(undefined);
+});
+
+test('without being told to, it sends nothing that nobody wrote', async () => {
+  const bench = new Bench();
+  await bench.clock.advance(100 * ACTIVITY_INTERVAL_MS);
+  assert.equal(bench.port.pull(Buffer.alloc(64), 0, 64), 0);
+  assert.equal(bench.clock.pending, 0);
+});
 
 test('a slow reader alone is left in peace; the socket is read for a moment every 20 s', async () => {
   const bench = new Bench();
