@@ -143,6 +143,10 @@ export const TUNNEL_FLAGS = {
     description: 'show route and permissions; open nothing',
     env: 'CLOUDTUN_EXPLAIN',
   }),
+  fresh: Flags.boolean({
+    description: 'a tunnel of its own, also where one is held in the background',
+    env: 'CLOUDTUN_FRESH',
+  }),
   'no-probe': Flags.boolean({
     description: 'do not wait for the far side to answer',
     env: 'CLOUDTUN_NO_PROBE',

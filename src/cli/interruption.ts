@@ -68,6 +68,12 @@ export class Interruption implements Disposable {
     };
   }
 
+  /** From now on SIGHUP is no end: where nobody closes a terminal, it asks for the configuration to be read again. */
+  reloadOnHangup(reload: () => void): void {
+    this.#source.off('SIGHUP', this.#listener);
+    this.#source.on('SIGHUP', reload);
+  }
+
   /** Ends the command as a signal would, for another reason (a defect, a closed stdout). */
   end(reason: unknown, how: 'drain' | 'cut'): void {
     if (!this.#drainable) this.#abort.abort(reason);

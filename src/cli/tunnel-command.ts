@@ -14,12 +14,15 @@ import { judge, lacksReason } from '../plan/policy.ts';
 import { questionOf, type TunnelPlan } from '../plan/tunnel-plan.ts';
 import type { Provider } from '../providers/provider.ts';
 import { loopbackAddresses } from '../runtime/loopback.ts';
+import { connectSupervisor } from '../supervisor/control-client.ts';
+import type { HeldStatus } from '../supervisor/protocol.ts';
 import { askReason } from './ask.ts';
 import { BaseCommand } from './base-command.ts';
 import { chooseTarget } from './choose-target.ts';
 import { withFirstSteps } from './first-steps.ts';
 import { ForwardScreen, outcomeOf } from './forward-screen.ts';
-import { errorEventJson, type Place } from './present/event-json.ts';
+import { heldFor } from './held-for.ts';
+import { closedJson, errorEventJson, type Place } from './present/event-json.ts';
 import type { EventJson } from './present/event-schema.ts';
 import type { ExplanationJson } from './present/explain-report.ts';
 import { orphanNote } from './present/orphan-note.ts';
@@ -48,9 +51,11 @@ export abstract class TunnelCommand extends BaseCommand {
   protected async hold(
     name: string,
     asked: TunnelPlan,
-    flags: { readonly explain: boolean; readonly 'no-probe'?: boolean },
+    flags: { readonly explain: boolean; readonly 'no-probe'?: boolean; readonly fresh?: boolean },
   ): Promise<TunnelResult> {
     this.#isStreaming = !flags.explain;
+    const held = flags.explain || flags.fresh ? undefined : await heldFor(this.world, asked);
+    if (held) return await this.#follow(held);
     await using app = await composeApp(this.world, questionOf(asked), this.prompts);
     try {
       if (flags.explain) return await this.#explain(app, asked);
@@ -109,6 +114,33 @@ export abstract class TunnelCommand extends BaseCommand {
       else this.interruption.end(timeIsOver(step.because), 'cut');
     });
     return { [Symbol.dispose]: () => watch.stop() };
+  }
+
+  /** Shows a tunnel that a supervisor holds; the first signal leaves it as it is. */
+  async #follow(held: HeldStatus): Promise<EventJson> {
+    const { name } = held;
+    const options = { name, user: undefined, isJson: this.jsonEnabled(), isHeld: true };
+    const place: Place = { profile: undefined, label: '', ...held.place };
+    const screen = new ForwardScreen(this.world, this.terminal, { ...options, placeOf: () => place });
+    using supervisor = await connectSupervisor(this.world);
+    if (supervisor === undefined) throw new CloudtunError('CT_TUNNEL_LOST', 'the supervisor went away');
+    const leave = () => supervisor[Symbol.dispose]();
+    using _leaving = this.interruption.drainFirst({ drain: leave, cut: leave });
+    this.terminal.note(`  ${name} is held in the background: Ctrl-C leaves it open, cloudtun down ${name} closes it`);
+    try {
+      for await (const reply of supervisor.ask({ do: 'watch', names: [name] })) {
+        if (reply.say === 'event') screen.onEvent(reply.event);
+        if (reply.say === 'failed') throw reply.error;
+        if (reply.say === 'closed') return this.ended(reply.report, () => screen.closed(reply.report));
+      }
+    } catch (error) {
+      if (this.interruption.exitCode === undefined) throw error;
+    }
+    this.endAsTold();
+    this.terminal.note(`left open; close it with: cloudtun down ${name}`);
+    const { clients: _, connections, bytesUp, bytesDown } = held;
+    const report: ForwardReport = { reason: 'interrupted', duration: 0, connections, bytesUp, bytesDown };
+    return closedJson(report, this.world.clock.wall());
   }
 
   async #hold(app: App, name: string, plan: TunnelPlan, isProbed: boolean): Promise<EventJson> {

@@ -148,6 +148,19 @@ export const ERROR_CATALOGUE = {
   ),
   CT_LAB_NOT_RUNNING: entry('target', 6, false, 'The embedded lab is not running. Start it with `cloudtun lab up`.'),
   CT_LAB_FAILED: entry('target', 6, false, 'The embedded lab could not start.'),
+  CT_SUPERVISOR: entry(
+    'local',
+    7,
+    false,
+    'The supervisor that holds tunnels in the background cannot be started, reached or used from here.',
+  ),
+  CT_NOT_HELD: entry('target', 5, false, 'No tunnel of this name is held. `cloudtun ps` shows those that are.'),
+  CT_HELD_OTHERWISE: entry(
+    'usage',
+    2,
+    false,
+    'A tunnel of this name is held with other settings. Close it first, then bring it up as it is wanted now.',
+  ),
   CT_PORT_BUSY: entry(
     'local',
     7,

@@ -1,8 +1,8 @@
-import { readFileSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { CloudtunError } from '../domain/errors.ts';
 import type { Millis } from '../domain/millis.ts';
-import { spawnDetached } from '../runtime/child.ts';
+import { lastWords, spawnDetached } from '../runtime/child.ts';
 import { isoTime } from '../runtime/iso-time.ts';
 import { Lifetime } from '../runtime/lifetime.ts';
 import { processIdentity } from '../runtime/process-identity.ts';
@@ -168,12 +168,6 @@ function alreadyRunning(state: LabState): CloudtunError {
   return new CloudtunError('CT_LAB_FAILED', `the lab is running already (pid ${state.process.pid}, ${state.url})`, {
     hint: ['use it with: eval "$(cloudtun lab env)"', 'end it with: cloudtun lab down'],
   });
-}
-
-/** The end of a log, in one line. */
-function lastWords(file: string): string {
-  const text = readFileSync(file, 'utf8').trim();
-  return text === '' ? 'nothing' : text.slice(-500).replace(/\s*\n\s*/g, '; ');
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

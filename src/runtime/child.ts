@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { closeSync, fchmodSync, openSync } from 'node:fs';
+import { closeSync, fchmodSync, openSync, readFileSync } from 'node:fs';
 import type { Environment } from './world.ts';
 
 /** A process that goes on when this one ends. */
@@ -48,5 +48,15 @@ export async function spawnDetached(
     return { pid: child.pid!, ended, release: () => child.unref() };
   } finally {
     closeSync(log);
+  }
+}
+
+/** The end of what a child said in its log, in one line. */
+export function lastWords(logFile: string): string {
+  try {
+    const text = readFileSync(logFile, 'utf8').trim();
+    return text === '' ? 'nothing' : text.slice(-500).replace(/\s*\n\s*/g, '; ');
+  } catch {
+    return 'nothing';
   }
 }

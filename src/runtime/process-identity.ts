@@ -47,7 +47,7 @@ export function processState(identity: ProcessIdentity, here: ProcessIdentity): 
   // Nothing survives a boot. Two machines of one name that share a home directory would be mistaken here; a name is all there is.
   if (identity.bootId !== here.bootId) return 'dead';
   if (identity.pidNamespace !== here.pidNamespace) return 'unknown';
-  if (!isPidInUse(identity.pid)) return 'dead';
+  if (!isPidInUse(identity.pid) || isZombie(identity.pid)) return 'dead';
   const startTicks = readStartTicks(identity.pid);
   if (startTicks === undefined || identity.startTicks === undefined) return 'alive';
   return startTicks === identity.startTicks ? 'alive' : 'dead';
@@ -63,10 +63,20 @@ function isPidInUse(pid: number): boolean {
   }
 }
 
-function readStartTicks(pid: number): number | undefined {
+/** Ended, and its parent has not asked how: nothing runs in it any more. */
+function isZombie(pid: number): boolean {
+  return /^[ZX]$/.test(statFields(pid)?.[3 - 3] ?? '');
+}
+
+/** The fields of proc(5), stat, from the third on. */
+function statFields(pid: number): readonly string[] | undefined {
   const stat = attempt(() => readFileSync(`/proc/${pid}/stat`, 'latin1'));
   // The second field is the command in parentheses and may itself hold spaces and parentheses: count from the last one.
-  const field = stat?.slice(stat.lastIndexOf(')') + 2).split(' ')[22 - 3];
+  return stat?.slice(stat.lastIndexOf(')') + 2).split(' ');
+}
+
+function readStartTicks(pid: number): number | undefined {
+  const field = statFields(pid)?.[22 - 3];
   const ticks = Number(field);
   return field === undefined || !Number.isSafeInteger(ticks) ? undefined : ticks;
 }

@@ -23,7 +23,10 @@ export const errorSchema = z
   })
   .meta({ id: 'error' });
 
-const at = { at: instant };
+const at = {
+  at: instant,
+  tunnel: z.string().optional().meta({ description: 'of up and exec: which tunnel, by its name' }),
+};
 
 const nodeSchema = z.object({ id: z.string(), name: z.string().optional() });
 
@@ -61,6 +64,10 @@ const readySchema = z.object({
         'of expose and ssh -R: what the sshd of the far machine listens on (host: localhost, an address, or empty for all); `local` is the service here',
     }),
   pac: z.url().optional().meta({ description: 'of socks: where the proxy auto-configuration file is' }),
+  held: z
+    .boolean()
+    .optional()
+    .meta({ description: 'a supervisor holds it, and goes on holding it when the command ends' }),
   via: nodeSchema
     .optional()
     .meta({ description: 'the machine in between; absent when the target is dialled directly' }),

@@ -1,0 +1,28 @@
+import { dirname } from 'node:path';
+import { loadSqlite } from '../runtime/sqlite.ts';
+import { makePrivateDirectory } from '../runtime/state-file.ts';
+
+/**
+ * Takes the lock that one process can have at a time, and that the system takes back when the process ends, however it ends. (A
+ * database locked for writing is such a lock in every system; Node has no other.)
+ *
+ * @returns undefined when another process has it
+ */
+export function takeLock(path: string): Disposable | undefined {
+  makePrivateDirectory(dirname(path));
+  const { DatabaseSync } = loadSqlite();
+  const database = new DatabaseSync(path);
+  try {
+    database.exec('PRAGMA busy_timeout = 0; PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE;');
+  } catch (error) {
+    database.close();
+    if (isBusy(error)) return undefined;
+    throw error;
+  }
+  return { [Symbol.dispose]: () => database.close() };
+}
+
+/** SQLITE_BUSY (5), and SQLITE_LOCKED (6). */
+function isBusy(error: unknown): boolean {
+  return error instanceof Error && 'errcode' in error && (error.errcode === 5 || error.errcode === 6);
+}
