@@ -5,6 +5,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { cliLab } from '../support/cli-lab.ts';
+import { onTerminal, unlessTerminal } from '../support/on-terminal.ts';
 
 const records = (path: string) =>
   readFileSync(path, 'utf8')
@@ -85,6 +86,28 @@ suite('the policy of the catalogue', () => {
       assert.match(stderr, /the policy allows loopback only/);
     }
     assert.deepEqual(lab.calls.counts(), {});
+  });
+
+  test('a person is asked for the reason; who does not say one opens nothing', {
+    skip: unlessTerminal(),
+  }, async (t) => {
+    const cli = await cliLab(t);
+    writePolicy(cli.home, '{ requireReason: true }');
+    const told = onTerminal(t, cli, 'ssh aws:web-1 true');
+    await told.saw(/The policy wants a reason for aws:web-1:/);
+    told.type('\r');
+    await told.saw(/1 to 256 characters/);
+    told.type('INC-9\r');
+    assert.equal((await told.ended()).code, 0);
+    assert.ok(records(cli.journalPath).some(({ event, reason }) => event === 'open' && reason === 'INC-9'));
+    const before = cli.calls('ssm:StartSession');
+    const silent = onTerminal(t, cli, 'rds prod');
+    await silent.saw(/The policy wants a reason for prod:/);
+    silent.type('\u0003');
+    assert.equal((await silent.ended()).code, 130);
+    const mute = onTerminal(t, cli, 'rds prod --no-input');
+    assert.equal((await mute.ended()).code, 11);
+    assert.equal(cli.calls('ssm:StartSession'), before);
   });
 
   test('--explain opens nothing, and says what would be refused', async (t) => {
