@@ -26,7 +26,19 @@ interface LabFilesOptions {
   readonly webIdentityToken: string;
 }
 
-const SERVICES = ['SSM', 'EC2', 'EC2_INSTANCE_CONNECT', 'RDS', 'STS', 'KMS', 'SSO', 'SSO_OIDC'];
+const SERVICES = [
+  'SSM',
+  'EC2',
+  'EC2_INSTANCE_CONNECT',
+  'RDS',
+  'STS',
+  'KMS',
+  'SSO',
+  'SSO_OIDC',
+  'SSO_ADMIN',
+  'IAM',
+  'CLOUDTRAIL',
+];
 const UNSET = [
   'AWS_PROFILE',
   'AWS_DEFAULT_PROFILE',

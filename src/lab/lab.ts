@@ -14,6 +14,8 @@ import { checkUpgrade } from './aws/api/upgrade-check.ts';
 import { AwsSsh } from './aws/aws-ssh.ts';
 import { FaultBoard, type FaultPatch } from './aws/faults.ts';
 import { createGateway, type Gateway } from './aws/gateway.ts';
+import { IamDirectory } from './aws/iam/iam-directory.ts';
+import { IamGate } from './aws/iam/iam-gate.ts';
 import type { Inventory } from './aws/inventory.ts';
 import { LabNetwork } from './aws/network.ts';
 import { practiceAccount } from './aws/practice-account.ts';
@@ -75,6 +77,8 @@ export interface Lab extends AsyncDisposable {
   readonly network: LabNetwork;
   readonly databases: LabDatabases;
   readonly keys: KeyRing;
+  /** Who may do what on AWS: policies decide once it enforces them. */
+  readonly iam: IamGate;
   readonly kms: LabKms;
   readonly desk: SignInDesk;
   /** The sshd of the practice machines, with their host keys and files. */
@@ -115,7 +119,11 @@ async function buildLab(world: World, options: LabOptions, lifetime: Lifetime): 
   const mfaCode = String(world.random.bytes(4).readUInt32BE() % 1_000_000).padStart(6, '0');
   const webIdentityToken = world.random.bytes(48).toString('base64url');
 
+  const change = (vary: (before: Inventory) => Inventory) => {
+    inventory = vary(inventory);
+  };
   const keys = new KeyRing(world);
+  const iam = new IamGate(world, () => inventory, new IamDirectory(world));
   const faults = new FaultBoard(options.faults);
   const desk = new SignInDesk(world, options.signIn ?? 'page');
   const services = lifetime.use(new NodeServices());
@@ -141,7 +149,8 @@ async function buildLab(world: World, options: LabOptions, lifetime: Lifetime): 
     sessions,
     faults,
     resolveDestination: network.resolve,
-    verifyUpgrade: (request) => checkUpgrade({ world, keys, faults: api.faults, calls: api.calls }, request),
+    verifyUpgrade: (request, sessionId) =>
+      checkUpgrade({ world, keys, iam, sessions, faults: api.faults, calls: api.calls }, request, sessionId),
     vpcCidrs: (targetId) => network.vpcCidrs(targetId),
   });
   const context = {
@@ -149,6 +158,8 @@ async function buildLab(world: World, options: LabOptions, lifetime: Lifetime): 
     inventory: () => inventory,
     keys,
     sessions,
+    change,
+    iam,
     isNodeDead: (nodeId: string) => faults.isNodeDead(nodeId),
     pageLimit: options.pageLimit ?? Number.POSITIVE_INFINITY,
   };
@@ -234,9 +245,8 @@ async function buildLab(world: World, options: LabOptions, lifetime: Lifetime): 
     get inventory() {
       return inventory;
     },
-    change: (vary) => {
-      inventory = vary(inventory);
-    },
+    change,
+    iam,
     sessions,
     gateway,
     faults,

@@ -1,4 +1,5 @@
 import { AwsFault } from './api/aws-fault.ts';
+import type { DocumentContent } from './document-content.ts';
 
 /** A session document (docs/protocol/ssm.md, "Documents"). Properties may hold `{{ parameter }}`. */
 export interface LabDocument {
@@ -8,6 +9,11 @@ export interface LabDocument {
   readonly sessionType: 'Standard_Stream' | 'Port' | 'InteractiveCommands' | 'NonInteractiveCommands';
   readonly parameters: Readonly<Record<string, LabDocumentParameter>>;
   readonly properties: Readonly<Record<string, string>>;
+  readonly tags?: Readonly<Record<string, string>>;
+  /** Every version, oldest first; absent: this is the only one. What stands above is the default version. */
+  readonly versions?: readonly { readonly version: string; readonly content: DocumentContent }[];
+  /** Default: 1. */
+  readonly defaultVersion?: string;
 }
 
 export interface LabDocumentParameter {

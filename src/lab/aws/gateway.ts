@@ -42,7 +42,7 @@ export interface GatewayOptions {
   readonly faults: FaultBoard;
   readonly resolveDestination: ResolveDestination;
   /** Checks a signed upgrade. Called when a signature is present; without this any signature will do. */
-  readonly verifyUpgrade?: (request: IncomingMessage) => UpgradeVerdict | Promise<UpgradeVerdict>;
+  readonly verifyUpgrade?: (request: IncomingMessage, sessionId: string) => UpgradeVerdict | Promise<UpgradeVerdict>;
   /** CIDR blocks of a node's VPC, of which the agent denies the reserved addresses. */
   readonly vpcCidrs?: (targetId: string) => readonly string[];
 }
@@ -209,7 +209,7 @@ class MessageGateway implements Gateway {
       return { accepted: false, status: 503, message: 'the session is not served here' };
     }
     const isSigned = request.headers.authorization !== undefined || query.has('X-Amz-Signature');
-    if (isSigned && verifyUpgrade !== undefined) return await verifyUpgrade(request);
+    if (isSigned && verifyUpgrade !== undefined) return await verifyUpgrade(request, sessionId);
     if (!isSigned && faults.plan(sessionId).requireSignedUpgrade) {
       return { accepted: false, status: 403, message: 'the upgrade is not signed' };
     }

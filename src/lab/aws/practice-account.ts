@@ -74,6 +74,8 @@ const PRACTICE_ACCOUNT: Inventory = {
       denied: [{ action: 'ssm:StartSession' }, { action: 'sts:AssumeRole' }, { action: 'ec2-instance-connect:*' }],
       mfa: false,
     },
+    { name: 'bob', denied: [], mfa: false },
+    { name: 'admin', denied: [], mfa: false },
   ],
   roles: [
     { name: 'operators', trustedUsers: ['alice'], requireMfa: true, webIdentity: false, denied: [] },

@@ -20,6 +20,8 @@ export interface Principal {
   readonly userId: string;
   readonly account: string;
   readonly denied: readonly Denial[];
+  /** What AssumeRole narrowed the session to: a policy document. */
+  readonly sessionPolicy?: string;
 }
 
 export interface LabKey extends AccessKey {

@@ -13,6 +13,8 @@ export type SessionStatus = 'Connecting' | 'Connected' | 'Disconnected' | 'Termi
 
 /** What StartSession knows once target, document and caller were checked. */
 export interface SessionRequest {
+  /** `aws:userid` of the caller, the value of the session's tag; default: the owner. */
+  readonly ownerId?: string;
   /** The managed node: `i-…`, `mi-…`, `ecs:…`. */
   readonly targetId: string;
   /** User or role-session name; the first part of the session id. */
@@ -32,6 +34,7 @@ export interface SessionRequest {
 export interface Session extends SessionRequest {
   readonly sessionId: string;
   readonly ownerArn: string;
+  readonly ownerId: string;
   readonly status: SessionStatus;
   /** Milliseconds since 1970 UTC. */
   readonly startedAt: Millis;
@@ -108,6 +111,7 @@ export class SessionStore {
     const session: Session = {
       ...request,
       ownerArn: request.ownerArn ?? request.owner,
+      ownerId: request.ownerId ?? request.owner,
       sessionId,
       status: 'Connecting',
       startedAt: clock.wall(),

@@ -1,4 +1,6 @@
+import type { IamContext } from '../../../onboarding/core/iam-context.ts';
 import type { World } from '../../../runtime/world.ts';
+import type { IamGate, LabResource } from '../iam/iam-gate.ts';
 import type { Inventory } from '../inventory.ts';
 import type { KeyRing, LabKey } from '../principals.ts';
 import type { SessionStore } from '../sessions.ts';
@@ -13,6 +15,10 @@ export interface ApiContext {
   readonly inventory: () => Inventory;
   readonly keys: KeyRing;
   readonly sessions: SessionStore;
+  /** For calls that change the account. */
+  readonly change: (vary: (inventory: Inventory) => Inventory) => void;
+  /** Who may do what. */
+  readonly iam: IamGate;
   /** Fault knob: its agent is gone. */
   readonly isNodeDead: (nodeId: string) => boolean;
   /** Pages are never longer than this, whatever a caller asks for: AWS may give short pages too, and clients forget it. */
@@ -28,8 +34,10 @@ export interface ApiCall {
 
 export interface Operation<Input, Output> {
   run(input: Input, call: ApiCall): Output | Promise<Output>;
-  /** ARNs that the caller must be allowed to use; default: the service as a whole. */
-  readonly resources?: (input: Input, call: ApiCall) => readonly string[];
+  /** What the caller must be allowed to use; default: the service as a whole. */
+  readonly resources?: (input: Input, call: ApiCall) => readonly (string | LabResource)[];
+  /** Condition keys that the request itself brings. */
+  readonly context?: (input: Input) => IamContext;
 }
 
 export type JsonOperation = Operation<JsonInput, JsonObject>;

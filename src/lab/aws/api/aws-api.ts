@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { CloudtunError } from '../../../domain/errors.ts';
+import type { IamContext } from '../../../onboarding/core/iam-context.ts';
 import { dateAt } from '../../../runtime/iso-time.ts';
 import { isLoopbackAddress } from '../../../runtime/loopback.ts';
 import type { World } from '../../../runtime/world.ts';
@@ -10,7 +11,7 @@ import { CallLog } from '../../call-log.ts';
 import { type HttpAnswer, readBody } from '../../http.ts';
 import { isOwnHost, ownHosts } from '../../own-host.ts';
 import type { AdmittedKeys } from '../../ssh/admitted-keys.ts';
-import { mayCall } from '../principals.ts';
+import type { LabResource } from '../iam/iam-gate.ts';
 import { checkSigV4, claimedScope } from '../sigv4-check.ts';
 import type { ApiCall, ApiContext, ApiService } from './api-service.ts';
 import {
@@ -25,6 +26,7 @@ import {
 } from './aws-fault.ts';
 import { decideDevice, devicePage } from './device-page.ts';
 import { ec2Api } from './ec2-api.ts';
+import { iamApi } from './iam-api.ts';
 import { instanceConnectApi } from './instance-connect-api.ts';
 import { JsonInput } from './json-input.ts';
 import type { LabKms } from './kms-api.ts';
@@ -126,6 +128,7 @@ class AwsApiHandler {
       stsApi(options, options.sts),
       options.kms.service(),
       instanceConnectApi(options, options.sshKeys),
+      iamApi(options),
     ];
     this.#rest = ssoApi(options, options.desk, () => `http://127.0.0.1:${port()}`);
   }
@@ -233,12 +236,12 @@ class AwsApiHandler {
         await this.#strike(action, service.protocol, caller);
         if (route.kind === 'query') {
           const chosen = route.service.operations[operation]!;
-          this.#authorize(service, action, call, chosen.resources?.(route.input, call));
+          this.#authorize(service, action, call, chosen.resources?.(route.input, call), chosen.context?.(route.input));
           return xmlAnswer(route.service, operation, await chosen.run(route.input, call), requestId);
         }
         const input = JsonInput.parse(body.toString());
         const chosen = route.service.operations[operation]!;
-        this.#authorize(service, action, call, chosen.resources?.(input, call));
+        this.#authorize(service, action, call, chosen.resources?.(input, call), chosen.context?.(input));
         const output = await chosen.run(input, call);
         return { status: 200, contentType: 'application/x-amz-json-1.1', body: JSON.stringify(output) };
       },
@@ -293,13 +296,24 @@ class AwsApiHandler {
     return { key: verdict.key, region: verdict.scope.region };
   }
 
-  #authorize(service: ApiService, action: string, call: ApiCall, resources: readonly string[] | undefined): void {
-    const { principal } = call.key;
+  #authorize(
+    service: ApiService,
+    action: string,
+    call: ApiCall,
+    asked: readonly (string | LabResource)[] | undefined,
+    context: IamContext = {},
+  ): void {
     // Nobody can be denied the question who they are.
     if (action === 'sts:GetCallerIdentity') return;
-    for (const resource of resources ?? [`arn:aws:${service.name}:${call.region}:${principal.account}:*`]) {
-      if (!mayCall(principal, action, resource)) throw deniedFault(service.protocol, principal.arn, action, resource);
-    }
+    const { key, region } = call;
+    const { iam } = this.#options;
+    const whole = `arn:aws:${service.name}:${region}:${key.principal.account}:*`;
+    const resources =
+      asked?.map((one) => (typeof one === 'string' ? { arn: one } : one)) ??
+      (iam.settings.enforce ? undefined : [{ arn: whole }]);
+    const refusal = iam.refuse({ key, region, action, resources, context });
+    if (refusal === undefined) return;
+    throw deniedFault(service.protocol, key.principal.arn, action, refusal.resource, refusal.because);
   }
 
   /** Applies the fault knobs to a call. */

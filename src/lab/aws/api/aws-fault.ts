@@ -61,10 +61,14 @@ export function authFault(protocol: ApiProtocol, problem: SigV4Problem, message:
 }
 
 /** The caller is known and may not do this. */
-export function deniedFault(protocol: ApiProtocol, callerArn: string, action: string, resource: string): AwsFault {
-  const sentence =
-    `User: ${callerArn} is not authorized to perform: ${action} on resource: ${resource} ` +
-    `because no identity-based policy allows the ${action} action`;
+export function deniedFault(
+  protocol: ApiProtocol,
+  callerArn: string,
+  action: string,
+  resource: string,
+  because = `because no identity-based policy allows the ${action} action`,
+): AwsFault {
+  const sentence = `User: ${callerArn} is not authorized to perform: ${action} on resource: ${resource} ${because}`;
   if (protocol === 'ec2') {
     const what = `You are not authorized to perform this operation. ${sentence.replace(` on resource: ${resource}`, '')}`;
     return new AwsFault('UnauthorizedOperation', 403, what);

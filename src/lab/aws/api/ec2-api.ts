@@ -12,6 +12,7 @@ import {
   describeSubnet,
   describeVpc,
 } from './ec2-shapes.ts';
+import { ec2TagOperations } from './ec2-tags.ts';
 import { takePage } from './paging.ts';
 import type { QueryFilter, QueryParameters } from './query-parameters.ts';
 import type { XmlObject } from './xml.ts';
@@ -173,6 +174,7 @@ export function ec2Api(context: ApiContext): QueryService {
       DescribeSubnets: describeOperation(context, 'DescribeSubnets', SUBNETS),
       DescribeVpcs: describeOperation(context, 'DescribeVpcs', VPCS),
       DescribeNetworkAcls: describeOperation(context, 'DescribeNetworkAcls', NETWORK_ACLS),
+      ...ec2TagOperations(context),
     },
   };
 }

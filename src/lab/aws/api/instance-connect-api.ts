@@ -1,6 +1,7 @@
 import type { AdmittedKeys } from '../../ssh/admitted-keys.ts';
 import { parsePublicKey } from '../../ssh/core/public-key.ts';
 import { awsMachineId } from '../aws-ssh.ts';
+import { resourceTags } from '../iam/iam-gate.ts';
 import { type ApiContext, type JsonService, regionalInventory } from './api-service.ts';
 import { AwsFault } from './aws-fault.ts';
 
@@ -17,8 +18,12 @@ export function instanceConnectApi(context: ApiContext, keys: AdmittedKeys): Jso
       SendSSHPublicKey: {
         resources: (input, call) => {
           const { account } = call.key.principal;
-          return [`arn:aws:ec2:${call.region}:${account}:instance/${input.text('InstanceId') ?? '*'}`];
+          const id = input.text('InstanceId') ?? '*';
+          const instance = regionalInventory(context, call).instances.find((one) => one.id === id);
+          const tags = instance === undefined ? {} : { Name: instance.name, ...instance.tags };
+          return [{ arn: `arn:aws:ec2:${call.region}:${account}:instance/${id}`, context: resourceTags('ec2', tags) }];
         },
+        context: (input) => ({ 'ec2:osuser': input.text('InstanceOSUser') }),
         run: (input, call) => {
           const id = input.requiredText('InstanceId', { min: 10, max: 32 });
           const userName = input.requiredText('InstanceOSUser', { min: 1, max: 32 });

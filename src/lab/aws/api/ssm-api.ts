@@ -1,4 +1,5 @@
 import type { ApiContext, JsonService } from './api-service.ts';
+import { ssmDocumentChanges } from './ssm-document-changes.ts';
 import { ssmDocumentOperations } from './ssm-documents.ts';
 import { ssmInstanceOperations } from './ssm-instances.ts';
 import { ssmSessionOperations } from './ssm-sessions.ts';
@@ -12,6 +13,7 @@ export function ssmApi(context: ApiContext): JsonService {
       ...ssmSessionOperations(context),
       ...ssmInstanceOperations(context),
       ...ssmDocumentOperations(context),
+      ...ssmDocumentChanges(context),
     },
   };
 }

@@ -1,8 +1,20 @@
+import { type LabResource, resourceTags } from '../iam/iam-gate.ts';
+import type { Inventory } from '../inventory.ts';
 import { type RegisteredNode, registeredNodes } from '../managed-nodes.ts';
 import { type ApiContext, type JsonOperation, regionalInventory } from './api-service.ts';
 import { AwsFault } from './aws-fault.ts';
 import type { JsonInput, JsonObject } from './json-input.ts';
 import { takeJsonPage } from './paging.ts';
+
+/** A machine as a resource of Systems Manager, with its tags. */
+export function nodeResource(inventory: Inventory, region: string, id: string): LabResource {
+  const where = `${region}:${inventory.account}`;
+  const node = registeredNodes(inventory).find((one) => one.id === id);
+  return {
+    arn: id.startsWith('i-') ? `arn:aws:ec2:${where}:instance/${id}` : `arn:aws:ssm:${where}:managed-instance/${id}`,
+    context: resourceTags('ssm', node?.tags ?? {}),
+  };
+}
 
 /** DescribeInstanceInformation: which machines have an agent, and whether it is connected. */
 export function ssmInstanceOperations(context: ApiContext): Readonly<Record<string, JsonOperation>> {

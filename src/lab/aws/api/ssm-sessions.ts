@@ -1,11 +1,13 @@
 import { fillDocument, type LabDocument, SHELL_DOCUMENT } from '../documents.ts';
+import type { LabResource } from '../iam/iam-gate.ts';
 import { type RegisteredNode, registeredNodes } from '../managed-nodes.ts';
 import type { Session } from '../sessions.ts';
 import { type ApiCall, type ApiContext, type JsonOperation, regionalInventory } from './api-service.ts';
 import { AwsFault } from './aws-fault.ts';
 import type { JsonInput, JsonObject } from './json-input.ts';
 import { takeJsonPage } from './paging.ts';
-import { findDocument } from './ssm-documents.ts';
+import { documentResource, findDocument } from './ssm-documents.ts';
+import { nodeResource } from './ssm-instances.ts';
 
 /** StartSession and its relatives (docs/protocol/ssm.md, "HTTP API side"). */
 export function ssmSessionOperations(context: ApiContext): Readonly<Record<string, JsonOperation>> {
@@ -20,20 +22,21 @@ export function ssmSessionOperations(context: ApiContext): Readonly<Record<strin
   const namedDocument = (input: JsonInput, call: ApiCall): LabDocument =>
     findDocument(regionalInventory(context, call), readDocumentName(input) ?? SHELL_DOCUMENT);
 
-  const sessionArn = (input: JsonInput, call: ApiCall) => [
-    `arn:aws:ssm:${call.region}:${context.inventory().account}:session/${readSessionId(input)}`,
-  ];
+  const sessionResource = (input: JsonInput, call: ApiCall) => {
+    const sessionId = readSessionId(input);
+    const session = sessions.get(sessionId);
+    if (session !== undefined) return [context.iam.sessionResource(session, call.region)];
+    return [`arn:aws:ssm:${call.region}:${context.inventory().account}:session/${sessionId}`];
+  };
+  const targetResource = (input: JsonInput, call: ApiCall): LabResource =>
+    nodeResource(regionalInventory(context, call), call.region, readTarget(input));
 
   return {
     StartSession: {
       resources: (input, call) => {
-        const target = readTarget(input);
-        const where = `${call.region}:${context.inventory().account}`;
-        const machine = target.startsWith('i-')
-          ? `arn:aws:ec2:${where}:instance/${target}`
-          : `arn:aws:ssm:${where}:managed-instance/${target}`;
+        const machine = targetResource(input, call);
         const name = readDocumentName(input);
-        return name === undefined ? [machine] : [machine, documentArn(context, call, name)];
+        return name === undefined ? [machine] : [machine, documentResource(context, call, name)];
       },
       run: (input, call) => {
         const reason = input.text('Reason', { min: 1, max: 256 });
@@ -45,6 +48,7 @@ export function ssmSessionOperations(context: ApiContext): Readonly<Record<strin
           targetId: node.id,
           owner: call.key.principal.name,
           ownerArn: call.key.principal.arn,
+          ownerId: call.key.principal.userId,
           documentName: document.name,
           sessionType: document.sessionType,
           properties,
@@ -55,7 +59,7 @@ export function ssmSessionOperations(context: ApiContext): Readonly<Record<strin
       },
     },
     ResumeSession: {
-      resources: sessionArn,
+      resources: sessionResource,
       run: (input) => {
         const sessionId = readSessionId(input);
         const answer = sessions.resume(sessionId);
@@ -67,7 +71,7 @@ export function ssmSessionOperations(context: ApiContext): Readonly<Record<strin
       },
     },
     TerminateSession: {
-      resources: sessionArn,
+      resources: sessionResource,
       run: (input) => {
         const sessionId = readSessionId(input);
         if (sessions.terminate(sessionId) === 'unknown') throw noSuchSession(sessionId);
@@ -87,6 +91,7 @@ export function ssmSessionOperations(context: ApiContext): Readonly<Record<strin
       },
     },
     GetConnectionStatus: {
+      resources: (input, call) => [targetResource(input, call)],
       run: (input, call) => {
         const target = readTarget(input);
         const node = registeredNodes(regionalInventory(context, call)).find((one) => one.id === target);
@@ -101,13 +106,6 @@ const readTarget = (input: JsonInput): string => input.requiredText('Target', { 
 const readSessionId = (input: JsonInput): string => input.requiredText('SessionId', { min: 1, max: 96 });
 const readDocumentName = (input: JsonInput): string | undefined =>
   input.text('DocumentName', { pattern: /^[a-zA-Z0-9_\-.:/]{3,128}$/ });
-
-/** AWS-owned documents have no account in their ARN. */
-function documentArn(context: ApiContext, call: ApiCall, name: string): string {
-  const inventory = context.inventory();
-  const isAmazon = inventory.documents.find((one) => one.name === name)?.owner === 'Amazon';
-  return `arn:aws:ssm:${call.region}:${isAmazon ? '' : inventory.account}:document/${name}`;
-}
 
 const noSuchSession = (sessionId: string): AwsFault =>
   new AwsFault('DoesNotExistException', 400, `Session with id ${sessionId} does not exist`);

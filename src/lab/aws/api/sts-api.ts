@@ -1,3 +1,4 @@
+import { readIamPolicy } from '../../../onboarding/core/iam-policy.ts';
 import { isoTime } from '../../../runtime/iso-time.ts';
 import type { Inventory, LabRole } from '../inventory.ts';
 import type { KeyRing, Principal } from '../principals.ts';
@@ -114,7 +115,13 @@ function issue(
     throw new AwsFault('ValidationError', 400, what);
   }
   const seconds = input.integer('DurationSeconds', 900, 43_200) ?? 3_600;
-  return context.keys.issueTemporary(rolePrincipal(inventory, role.name, session, role.denied), seconds * 1_000, mfa);
+  const principal = rolePrincipal(inventory, role.name, session, role.denied);
+  const sessionPolicy = input.get('Policy');
+  if (sessionPolicy !== undefined && !readIamPolicy('session policy', sessionPolicy).ok) {
+    throw new AwsFault('MalformedPolicyDocument', 400, 'The policy is not in the valid JSON format.');
+  }
+  const narrowed = sessionPolicy === undefined ? principal : { ...principal, sessionPolicy };
+  return context.keys.issueTemporary(narrowed, seconds * 1_000, mfa);
 }
 
 function describeIssued(key: IssuedKey): XmlObject {

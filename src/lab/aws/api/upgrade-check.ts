@@ -3,7 +3,9 @@ import type { World } from '../../../runtime/world.ts';
 import type { ApiFaults } from '../../api-faults.ts';
 import type { CallLog } from '../../call-log.ts';
 import type { UpgradeVerdict } from '../gateway.ts';
-import { type KeyRing, mayCall } from '../principals.ts';
+import type { IamGate } from '../iam/iam-gate.ts';
+import type { KeyRing } from '../principals.ts';
+import type { SessionStore } from '../sessions.ts';
 import { checkSigV4 } from '../sigv4-check.ts';
 
 export const OPEN_DATA_CHANNEL = 'ssmmessages:OpenDataChannel';
@@ -17,10 +19,13 @@ export async function checkUpgrade(
   parts: {
     readonly world: Pick<World, 'clock'>;
     readonly keys: KeyRing;
+    readonly iam: IamGate;
+    readonly sessions: SessionStore;
     readonly faults: ApiFaults;
     readonly calls: CallLog;
   },
   request: IncomingMessage,
+  sessionId: string,
 ): Promise<UpgradeVerdict> {
   const now = parts.world.clock.wall();
   const { method = 'GET', url: target = '/', headers } = request;
@@ -35,10 +40,14 @@ export async function checkUpgrade(
   if (verdict.scope.service !== 'ssmmessages') {
     return refuse(403, "Credential should be scoped to correct service: 'ssmmessages'.");
   }
-  const { principal } = verdict.key;
-  const isDenied = !mayCall(principal, OPEN_DATA_CHANNEL, '*');
-  const denial = `User: ${principal.arn} is not authorized to perform: ${OPEN_DATA_CHANNEL}`;
-  if (isDenied) return refuse(403, denial);
+  const { key, scope } = verdict;
+  const { principal } = key;
+  const session = parts.sessions.get(sessionId);
+  const resources = session && [parts.iam.sessionResource(session, scope.region)];
+  const refusal = parts.iam.refuse({ key, region: scope.region, action: OPEN_DATA_CHANNEL, resources });
+  const where = refusal === undefined ? '' : ` on resource: ${refusal.resource} ${refusal.because}`;
+  const denial = `User: ${principal.arn} is not authorized to perform: ${OPEN_DATA_CHANNEL}${where}`;
+  if (refusal !== undefined) return refuse(403, denial);
   for (const { kind, delay } of parts.faults.strike(OPEN_DATA_CHANNEL)) {
     if (kind === 'latency') {
       await parts.world.clock.sleep(delay ?? 0);
