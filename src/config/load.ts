@@ -5,7 +5,7 @@ import type { World } from '../runtime/world.ts';
 import { type Catalogue, completeTargets } from './catalogue.ts';
 import { mergePolicy } from './merge-policy.ts';
 import type { ParsedFile } from './parse.ts';
-import { wrongReference } from './references.ts';
+import { wrongReferences } from './references.ts';
 
 /** The project's file, in the working directory or above it. */
 export const PROJECT_FILE = 'cloudtun.yaml';
@@ -20,13 +20,33 @@ const MAX_FILE_BYTES = 1_048_576;
  * @throws CT_CONFIG when a file does not fit the schema, or cannot be read
  */
 export async function loadCatalogue(world: Pick<World, 'cwd' | 'paths' | 'log'>): Promise<Catalogue> {
-  const found = [await findProjectFile(world), await readCatalogue(join(world.paths.config, 'config.yaml'), world.cwd)];
-  const files = found.filter((file) => file !== undefined);
+  const files: FoundFile[] = [];
+  for (const found of await catalogueFiles(world)) {
+    // Parser and schema cost 10 MB that a tunnel would keep for hours: only where there is a file to read.
+    const { parseCatalogue } = await import('./parse.ts');
+    files.push({ path: found.path, parsed: parseCatalogue(found.text, found.label) });
+  }
+  const catalogue = mergeFiles(files);
+  for (const { parsed } of files) {
+    const [wrong] = wrongReferences(parsed, catalogue);
+    if (wrong) throw (await import('./parse.ts')).problemError(wrong);
+  }
+  return catalogue;
+}
+
+/** One file of the catalogue that was read and checked by itself. */
+export interface FoundFile {
+  readonly path: string;
+  readonly parsed: ParsedFile;
+}
+
+/** @param files the stronger first */
+export function mergeFiles(files: readonly FoundFile[]): Catalogue {
   // The weaker file first, so that the stronger one replaces what both have.
   const weakFirst = [...files].reverse();
   const merged = <Section extends 'groups' | 'logs' | 'teams'>(section: Section) =>
     new Map(weakFirst.flatMap(({ parsed }) => Object.entries(parsed.data[section] ?? {}))) as Catalogue[Section];
-  const catalogue: Catalogue = {
+  return {
     files: files.map((file) => file.path),
     defaults: Object.assign({}, ...weakFirst.map((file) => file.parsed.data.defaults)),
     targets: completeTargets(new Map(weakFirst.flatMap((file) => [...file.parsed.entries]))),
@@ -36,26 +56,35 @@ export async function loadCatalogue(world: Pick<World, 'cwd' | 'paths' | 'log'>)
     policy: mergePolicy(files.map((file) => file.parsed.data.policy ?? {})),
     audit: Object.assign({}, ...weakFirst.map((file) => file.parsed.data.audit)),
   };
-  for (const { parsed } of files) {
-    const wrong = wrongReference(parsed, catalogue);
-    if (wrong) throw wrong;
-  }
-  return catalogue;
 }
 
-interface FoundFile {
+/** A file as it is on disk. */
+export interface CatalogueText {
   readonly path: string;
-  readonly parsed: ParsedFile;
+  /** How people call it: near the working directory, or whole. */
+  readonly label: string;
+  readonly text: string;
 }
 
-async function findProjectFile(world: Pick<World, 'cwd' | 'paths'>): Promise<FoundFile | undefined> {
+/**
+ * The files of spec section 4, the stronger first.
+ *
+ * @throws CT_CONFIG when one cannot be read
+ */
+export async function catalogueFiles(world: Pick<World, 'cwd' | 'paths'>): Promise<readonly CatalogueText[]> {
+  const found = [await findProjectFile(world), await readText(join(world.paths.config, 'config.yaml'), world.cwd)];
+  return found.filter((file) => file !== undefined);
+}
+
+async function findProjectFile(world: Pick<World, 'cwd' | 'paths'>): Promise<CatalogueText | undefined> {
   for (let folder = world.cwd; ; folder = dirname(folder)) {
-    const found = await readCatalogue(join(folder, PROJECT_FILE), world.cwd);
+    const found = await readText(join(folder, PROJECT_FILE), world.cwd);
     if (found || folder === world.paths.home || folder === dirname(folder)) return found;
   }
 }
 
-async function readCatalogue(path: string, cwd: string): Promise<FoundFile | undefined> {
+/** @throws CT_CONFIG when it is there and cannot be read, or is larger than a catalogue is */
+export async function readText(path: string, cwd: string): Promise<CatalogueText | undefined> {
   const label = nameForPeople(path, cwd);
   let text: string;
   try {
@@ -68,9 +97,7 @@ async function readCatalogue(path: string, cwd: string): Promise<FoundFile | und
   if (text.length > MAX_FILE_BYTES) {
     throw new CloudtunError('CT_CONFIG', `${label} has ${text.length} characters; at most ${MAX_FILE_BYTES} are read`);
   }
-  // Parser and schema cost 10 MB that a tunnel would keep for hours: only where there is a file to read.
-  const { parseCatalogue } = await import('./parse.ts');
-  return { path, parsed: parseCatalogue(text, label) };
+  return { path, label, text };
 }
 
 function nameForPeople(path: string, cwd: string): string {

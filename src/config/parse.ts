@@ -13,6 +13,13 @@ export interface ParsedFile {
   placeOf(path: readonly PropertyKey[]): Place;
 }
 
+/** Something that is wrong with a file, and where. */
+export interface CatalogueProblem {
+  readonly place: Place;
+  readonly message: string;
+  readonly hint?: string;
+}
+
 /**
  * Parses the text of a catalogue file.
  *
@@ -20,46 +27,73 @@ export interface ParsedFile {
  * @throws CT_CONFIG with file, line, column and, for an unknown key, the nearest one
  */
 export function parseCatalogue(text: string, file: string): ParsedFile {
+  const { parsed, problems } = checkCatalogue(text, file);
+  const [first] = problems;
+  if (first) throw problemError(first);
+  return parsed!;
+}
+
+/** A problem as the error of a command. */
+export function problemError({ place, message, hint }: CatalogueProblem): CloudtunError {
+  const at = `${place.file}:${place.line}:${place.column}`;
+  return new CloudtunError('CT_CONFIG', `${at}: ${message}`, hint === undefined ? {} : { hint });
+}
+
+/**
+ * Everything that is wrong with a file by itself, what to mend first in front; `parsed` where nothing is.
+ *
+ * @param file how problems name it
+ */
+export function checkCatalogue(
+  text: string,
+  file: string,
+): { readonly parsed?: ParsedFile; readonly problems: readonly CatalogueProblem[] } {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines });
-  const place = (offset: number) => {
+  const place = (offset: number): Place => {
     const { line, col } = lines.linePos(offset);
     return { file, line, column: col };
   };
-  const fail = (offset: number, message: string, hint?: string): never => {
-    const at = place(offset);
-    throw new CloudtunError(
-      'CT_CONFIG',
-      `${file}:${at.line}:${at.column}: ${message}`,
-      hint === undefined ? {} : { hint },
-    );
-  };
-
-  const syntaxError = document.errors[0];
-  if (syntaxError) fail(syntaxError.pos[0], firstLine(syntaxError.message));
-  const checked = catalogueSchema.safeParse(document.toJS() ?? {});
+  if (document.errors.length > 0) {
+    return {
+      problems: document.errors.map(({ pos, message }) => ({ place: place(pos[0]), message: firstLine(message) })),
+    };
+  }
+  const read = plainValue(document);
+  if ('message' in read) return { problems: [{ place: place(0), message: read.message }] };
+  const checked = catalogueSchema.safeParse(read.value ?? {});
   if (!checked.success) {
     const { issues } = checked.error;
     // A name that is misspelt is missing as well; its own words help more.
-    const unknown = issues.find(({ code }) => code === 'unrecognized_keys');
-    const problem = describeIssue(unknown ?? issues[0]!, document);
-    fail(problem.offset, problem.message, problem.hint);
+    const unknownFirst = [...issues].sort((one, two) => Number(isUnknownKey(two)) - Number(isUnknownKey(one)));
+    const described = unknownFirst.flatMap((issue) => describeIssue(issue, document));
+    return { problems: described.map(({ offset, ...problem }) => ({ place: place(offset), ...problem })) };
   }
   const { data } = checked as { data: CatalogueFile };
   const entries = new Map<string, PlacedEntry>();
+  const problems: CatalogueProblem[] = [];
   for (const [name, entry] of Object.entries(data.targets ?? {})) {
-    const offset = keyOffset(document, ['targets', name]);
+    const at = place(keyOffset(document, ['targets', name]));
     const problem = describeFormProblem(entry);
-    if (problem !== undefined) fail(offset, `target "${name}" ${problem}`);
-    entries.set(name, { entry, place: place(offset) });
+    if (problem !== undefined) problems.push({ place: at, message: `target "${name}" ${problem}` });
+    entries.set(name, { entry, place: at });
   }
-  return {
-    data,
-    entries,
-    placeOf: (path) =>
-      place(typeof path.at(-1) === 'number' ? (valueOffset(document, path) ?? 0) : keyOffset(document, path)),
-  };
+  if (problems.length > 0) return { problems };
+  const placeOf = (path: readonly PropertyKey[]) =>
+    place(typeof path.at(-1) === 'number' ? (valueOffset(document, path) ?? 0) : keyOffset(document, path));
+  return { parsed: { data, entries, placeOf }, problems };
 }
+
+/** The parser refuses what grows without bounds: aliases of aliases. */
+function plainValue(document: Document): { readonly value: unknown } | { readonly message: string } {
+  try {
+    return { value: document.toJS() };
+  } catch (error) {
+    return { message: error instanceof Error ? firstLine(error.message) : String(error) };
+  }
+}
+
+const isUnknownKey = ({ code }: z.core.$ZodIssue) => code === 'unrecognized_keys';
 
 interface Problem {
   readonly offset: number;
@@ -67,30 +101,29 @@ interface Problem {
   readonly hint?: string;
 }
 
-function describeIssue(issue: z.core.$ZodIssue, document: Document): Problem {
+function describeIssue(issue: z.core.$ZodIssue, document: Document): readonly Problem[] {
   const where = issue.path.join('.');
   if (issue.code === 'unrecognized_keys') {
-    const key = issue.keys[0]!;
     const allowed = keysAllowedAt(issue.path);
-    const [nearest] = nearestNames(key, allowed, 1);
-    return {
-      offset: keyOffset(document, [...issue.path, key]),
-      message: `unknown key "${key}"${where === '' ? '' : ` in ${where}`}`,
-      hint: nearest === undefined ? `known here: ${allowed.join(', ')}` : `did you mean: ${nearest}`,
-    };
+    return issue.keys.map((key) => {
+      const [nearest] = nearestNames(key, allowed, 1);
+      return {
+        offset: keyOffset(document, [...issue.path, key]),
+        message: `unknown key "${key}"${where === '' ? '' : ` in ${where}`}`,
+        hint: nearest === undefined ? `known here: ${allowed.join(', ')}` : `did you mean: ${nearest}`,
+      };
+    });
   }
   const offset = valueOffset(document, issue.path) ?? keyOffset(document, issue.path.slice(0, -1));
   const isMissing = issue.code === 'invalid_type' && document.getIn(issue.path) === undefined;
-  if (where === '')
-    return {
-      offset,
-      message: 'is not a mapping of keys to values',
-      hint: 'the first line of a catalogue is: version: 1',
-    };
-  if (isMissing || (where === 'version' && document.get('version') === undefined)) {
-    return { offset, message: `${where} is missing`, ...(where === 'version' && { hint: 'write: version: 1' }) };
+  if (where === '') {
+    const hint = 'the first line of a catalogue is: version: 1';
+    return [{ offset, message: 'is not a mapping of keys to values', hint }];
   }
-  return { offset, message: `${where} should be ${expectation(issue)}` };
+  if (isMissing || (where === 'version' && document.get('version') === undefined)) {
+    return [{ offset, message: `${where} is missing`, ...(where === 'version' && { hint: 'write: version: 1' }) }];
+  }
+  return [{ offset, message: `${where} should be ${expectation(issue)}` }];
 }
 
 function expectation(issue: z.core.$ZodIssue): string {
