@@ -4,6 +4,7 @@ import type { RemoteEndpoint } from '../domain/endpoint.ts';
 import type { CloudtunError } from '../domain/errors.ts';
 import type { HopName } from '../domain/hop-name.ts';
 import type { Millis } from '../domain/millis.ts';
+import type { SessionCount } from '../domain/session-count.ts';
 import type { SessionFigures } from '../domain/session-figures.ts';
 import type { FarHostTarget, MachineTarget, Route, Target } from '../domain/target.ts';
 import type { TicketSource } from '../domain/ticket.ts';
@@ -25,6 +26,8 @@ import type { SessionLedger } from './session-ledger.ts';
 interface AnySessionOptions extends SessionOptions {
   /** Sessions that nobody uses are kept from ending. */
   readonly keepActive?: true;
+  /** Over how many sessions connections spread, where a session carries several; one when absent. */
+  readonly sessions?: SessionCount;
 }
 
 /** Any port of a machine, or of hosts that it reaches. One route is made for each endpoint, in order. */
@@ -66,7 +69,7 @@ export type TunnelOpener = (
   to: RemoteEndpoint,
   onEvent: TunnelEventListener,
   signal: AbortSignal,
-  options?: { readonly keepActive?: boolean },
+  options?: { readonly keepActive?: boolean; readonly sessions?: SessionCount },
 ) => Promise<Tunnel>;
 
 /** A server that is logged in to on the way. */

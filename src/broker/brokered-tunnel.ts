@@ -221,6 +221,7 @@ export class BrokeredTunnel implements OpenedTunnel {
       );
       const tunnel = await connect(source, route.to, onEvent, signal, {
         keepActive: this.#request.keepActive === true,
+        ...(this.#request.sessions !== undefined && { sessions: this.#request.sessions }),
       });
       this.#hasSession = true;
       this.#askingSoon ??= world.clock.after(ASK_WHO_AFTER, () => void this.#learnWho(), { background: true });

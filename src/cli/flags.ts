@@ -130,6 +130,11 @@ export const TUNNEL_FLAGS = {
     env: 'CLOUDTUN_GRACE',
     helpValue: 'TIME',
   }),
+  sessions: Flags.string({
+    description: 'spread connections over this many sessions (AWS), 1 to 8, or auto (default: 1)',
+    env: 'CLOUDTUN_SESSIONS',
+    helpValue: 'COUNT',
+  }),
   'keep-active': Flags.boolean({
     description: 'keep sessions that nobody uses from ending (AWS); the policy may forbid it',
     env: 'CLOUDTUN_KEEP_ACTIVE',

@@ -61,9 +61,9 @@ export default class Up extends BaseCommand {
     const { args, flags } = await this.parse(Up);
     const catalogue = await loadCatalogue(this.world);
     const names = namesIn(args.names ?? [], flags.all, catalogue);
-    const { ttl, idle, grace, reason, document, profile, region, project, zone } = flags;
+    const { ttl, idle, grace, reason, document, profile, region, project, zone, sessions } = flags;
     const wish: WishFlags = {
-      ...definedOnly({ ttl, idle, grace, reason, document, profile, region, project, zone }),
+      ...definedOnly({ ttl, idle, grace, reason, document, profile, region, project, zone, sessions }),
       ...definedOnly({ bind: listOf(flags.bind), via: hopsOf(flags.via) }),
       ...(flags['max-bytes'] !== undefined && { 'max-bytes': flags['max-bytes'] }),
       ...(flags['keep-active'] && { 'keep-active': true }),

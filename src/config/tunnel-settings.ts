@@ -1,6 +1,7 @@
 import { parseByteCount } from '../domain/byte-count.ts';
 import { parseDuration } from '../domain/duration.ts';
 import type { Millis } from '../domain/millis.ts';
+import { parseSessionCount, type SessionCount } from '../domain/session-count.ts';
 import { PLACE_KEYS, type PlaceKey, type ProviderId } from '../domain/target.ts';
 import type { Catalogue, CatalogueTarget } from './catalogue.ts';
 import { type TargetPolicy, targetPolicy } from './target-policy.ts';
@@ -12,6 +13,7 @@ export interface TunnelFlags {
   readonly usualTtl?: string | undefined;
   readonly 'max-bytes'?: string | undefined;
   readonly 'keep-active'?: boolean | undefined;
+  readonly sessions?: string | undefined;
   readonly idle?: string | undefined;
   readonly grace?: string | undefined;
   readonly bind?: readonly string[] | undefined;
@@ -35,6 +37,8 @@ export interface TunnelSettings {
   readonly maxBytes: number | undefined;
   /** Sessions are kept from ending because nobody uses them. */
   readonly keepActive: boolean;
+  /** Over how many sessions connections spread, where the cloud puts several into one. */
+  readonly sessions: SessionCount;
   readonly policy: TargetPolicy;
   /** The most that the policy allows; known once it was asked (plan/policy.ts). */
   readonly longest?: Millis | undefined;
@@ -71,6 +75,10 @@ export function tunnelSettings(
     grace: parseDuration(flags.grace ?? defaults.grace ?? DEFAULT_GRACE, '--grace') ?? 0,
     maxBytes: parseByteCount(flags['max-bytes'] ?? target?.maxBytes ?? defaults.maxBytes ?? 'none', '--max-bytes'),
     keepActive: flags['keep-active'] === true,
+    sessions:
+      flags.sessions === undefined
+        ? (target?.sessions ?? defaults.sessions ?? 1)
+        : parseSessionCount(flags.sessions, '--sessions'),
     policy: targetPolicy(catalogue),
     bind,
     selection: firstOf(said, defaults),

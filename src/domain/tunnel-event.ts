@@ -5,7 +5,12 @@ import type { Millis } from './millis.ts';
 export type TunnelEvent =
   /** A step on the way to ready was done; `-v` prints it with its duration. */
   | { readonly type: 'phase'; readonly phase: string; readonly duration: Millis }
-  | { readonly type: 'session-started'; readonly sessionId: string }
+  | {
+      readonly type: 'session-started';
+      readonly sessionId: string;
+      /** One beside others: why, and how many that makes. `connection`: the agent carries one connection in a session. */
+      readonly further?: { readonly because: 'asked' | 'load' | 'stalled' | 'connection'; readonly count: number };
+    }
   | { readonly type: 'reconnecting'; readonly sessionId: string; readonly reason: string; readonly attempt: number }
   | {
       readonly type: 'renewed';
@@ -26,6 +31,8 @@ export type TunnelEvent =
       readonly hostKey: { readonly trust: 'published' | 'known' | 'first-use'; readonly fingerprint: string };
     }
   | { readonly type: 'warning'; readonly message: string }
+  /** Nothing is wrong, and something could be had that is better. */
+  | { readonly type: 'hint'; readonly message: string }
   | {
       readonly type: 'session-ended';
       readonly sessionId: string;

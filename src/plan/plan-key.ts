@@ -11,7 +11,8 @@ const IDENTITY =
  * end by the same way, as the same person. Opaque.
  */
 export function planKey({ request, cloud, settings }: TunnelPlan, env: Environment): string {
-  const { reason: _, ...asked } = { reason: undefined, ...request };
+  // Over how many sessions it goes says nothing of where it leads.
+  const { reason: _, sessions: __, ...asked } = { reason: undefined, sessions: undefined, ...request };
   const identity = Object.entries(env).filter(([name]) => IDENTITY.test(name));
   const text = JSON.stringify([cloud ?? '', sorted(asked), sorted(settings.selection), identity.sort()]);
   return createHash('sha256').update(text).digest('hex').slice(0, 32);

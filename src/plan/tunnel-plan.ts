@@ -89,11 +89,13 @@ export function planForward(
     given.length === 0 && own !== undefined
       ? [ownRule(text, own, entry, flags, catalogue)]
       : typedRules(target, given, flags, farPort);
+  const settings = tunnelSettings(flags, catalogue, placeFrom(entry, flags, catalogue), entry);
+  const to = rules.map((rule) => rule.to);
   return {
-    request: { kind: 'machine', ...machine, to: rules.map((rule) => rule.to), ...sessionOptions(flags) },
+    request: { kind: 'machine', ...machine, to, ...sessionOptions(flags), ...spreadOver(settings) },
     cloud,
     rules,
-    settings: tunnelSettings(flags, catalogue, placeFrom(entry, flags, catalogue), entry),
+    settings,
     user: entry?.user,
   };
 }
@@ -106,11 +108,12 @@ export function planSocks(target: string, flags: PlanFlags, catalogue: Catalogue
   const entry = catalogue.targets.get(target);
   if (entry?.kind === 'database') throw notA('machine', entry, throughIt('socks', entry));
   const { cloud, ...machine } = machineNamed(target, entry, flags, catalogue);
+  const settings = tunnelSettings(flags, catalogue, placeFrom(entry, flags, catalogue), entry);
   return {
-    request: { kind: 'machine', ...machine, to: [], anywhere: true, ...sessionOptions(flags) },
+    request: { kind: 'machine', ...machine, to: [], anywhere: true, ...sessionOptions(flags), ...spreadOver(settings) },
     cloud,
     rules: [{ port: parsePort(flags.port) ?? SOCKS_PORT }],
-    settings: tunnelSettings(flags, catalogue, placeFrom(entry, flags, catalogue), entry),
+    settings,
     user: undefined,
   };
 }
@@ -238,6 +241,7 @@ function databasePlan(
     const where = (entry && placeOf(entry, catalogue, place)) ?? { cloud, scope: place.scope };
     return stablePort({ ...where, kind: form, name: entry?.database ?? text, isReader: flags.reader === true });
   };
+  const settings = tunnelSettings(flags, catalogue, placeFrom(entry, flags, catalogue), entry);
   return {
     request: {
       kind: 'database',
@@ -245,10 +249,11 @@ function databasePlan(
       ...(via !== undefined && { via }),
       ...(flags.reader && { reader: true }),
       ...sessionOptions(flags),
+      ...spreadOver(settings),
     },
     cloud,
     rules: [{ port: parsePort(flags.port) ?? stable }],
-    settings: tunnelSettings(flags, catalogue, placeFrom(entry, flags, catalogue), entry),
+    settings,
     user: entry?.user,
   };
 }
@@ -270,6 +275,7 @@ function hostPlan(
   const before = via.slice(0, -1);
   const { text, user, port } = via.at(-1)!;
   const login = { ...(user !== undefined && { user }), ...(port !== undefined && { port }) };
+  const settings = tunnelSettings(flags, catalogue, placeFrom(entry, flags, catalogue), entry);
   return {
     request: {
       kind: 'machine',
@@ -278,10 +284,11 @@ function hostPlan(
       ...(Object.keys(login).length > 0 && { login }),
       to: [to],
       ...sessionOptions(flags),
+      ...spreadOver(settings),
     },
     cloud: via[0]!.cloud ?? entry.cloud,
     rules: [{ port: parsePort(flags.port) ?? ((place) => ownPort(entry, catalogue, place)), to }],
-    settings: tunnelSettings(flags, catalogue, placeFrom(entry, flags, catalogue), entry),
+    settings,
     user: entry.user,
   };
 }
@@ -334,6 +341,11 @@ function userOf(target: string): { readonly user?: string; readonly named: strin
 /** What to type instead for a database: what it is reached through may do. */
 function throughIt(command: string, { via }: CatalogueTarget): string | undefined {
   return via?.[0] === undefined ? undefined : `cloudtun ${command} ${via[0].text}`;
+}
+
+/** A login is one connection, and has no use for it. */
+function spreadOver({ sessions }: TunnelSettings) {
+  return sessions === 1 ? {} : { sessions };
 }
 
 function sessionOptions(flags: PlanFlags) {

@@ -3,6 +3,7 @@ import type { Agent } from 'node:http';
 import type { SecureContext } from 'node:tls';
 import type { RemoteEndpoint } from '../domain/endpoint.ts';
 import type { Millis } from '../domain/millis.ts';
+import type { SessionCount } from '../domain/session-count.ts';
 import type { Ticket, TicketSource } from '../domain/ticket.ts';
 import type { TunnelEventListener } from '../domain/tunnel-event.ts';
 import type { NetworkSettings } from '../runtime/network.ts';
@@ -27,9 +28,12 @@ export interface TunnelOptions {
   readonly forceBasic?: boolean;
   /** What nobody uses is kept from ending, where the protocol has a way. */
   readonly keepActive?: boolean;
+  /** Over how many sessions streams spread, where a session carries several; one when absent. */
+  readonly sessions?: SessionCount;
   readonly reconnectLimit?: Millis;
 }
 
+const NOT_SPREAD = 'Identity-Aware Proxy gives each connection a session of its own: --sessions changes nothing there';
 const NOT_KEPT_ACTIVE =
   'Identity-Aware Proxy has no way to keep a connection active: one without traffic ends after an hour; let the client send keep-alives';
 
@@ -44,7 +48,8 @@ type OpenTunnel<Issued extends Ticket = Ticket> = (
 /** Each kind of ticket goes to the opener that takes its sources. */
 const OPENERS: { readonly [Kind in Ticket['kind']]: OpenTunnel<Extract<Ticket, { kind: Kind }>> } = {
   'iap-relay': async (world, source, to, options, signal) => {
-    const { network, onEvent, reconnectLimit, keepActive } = options;
+    const { network, onEvent, reconnectLimit, keepActive, sessions } = options;
+    if (sessions !== undefined) onEvent({ type: 'hint', message: NOT_SPREAD });
     // A message that does nothing is not known there, and whether pings count is known to nobody (docs/protocol/iap.md).
     if (keepActive) onEvent({ type: 'warning', message: NOT_KEPT_ACTIVE });
     const { RelayTunnel } = await import('./iap/relay-tunnel.ts');

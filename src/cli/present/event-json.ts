@@ -126,7 +126,13 @@ function tunnelEventJson(event: TunnelEvent, at: string): EventJson {
     case 'phase':
       return { event: 'phase', at, phase: event.phase, durationMs: Math.round(event.duration * 10) / 10 };
     case 'session-started':
-      return { event: 'session', at, sessionId: event.sessionId, change: 'started' };
+      return {
+        event: 'session',
+        at,
+        sessionId: event.sessionId,
+        change: 'started',
+        ...(event.further && { reason: event.further.because, sessions: event.further.count }),
+      };
     case 'session-ended':
       return { event: 'session', at, sessionId: event.sessionId, change: 'ended', reason: event.reason };
     case 'session-stalled':
@@ -153,6 +159,8 @@ function tunnelEventJson(event: TunnelEvent, at: string): EventJson {
       const { hop, user, by, hostKey } = event;
       return { event: 'hop', at, hop, user, by, hostKey: { trust: hostKey.trust, fingerprint: hostKey.fingerprint } };
     }
+    case 'hint':
+      return { event: 'hint', at, message: event.message };
     case 'warning':
       return { event: 'warning', at, message: event.message };
   }

@@ -136,7 +136,8 @@ export const eventSchema = z
       ...at,
       ...sessionId,
       change: z.enum(['started', 'ended', 'stalled']),
-      reason: z.string().optional(),
+      reason: z.string().optional().meta({ description: 'of a further session: asked, load, stalled or connection' }),
+      sessions: z.int().min(2).optional().meta({ description: 'of a further session: how many there are with it' }),
     }),
     z.object({ event: z.literal('reconnecting'), ...at, ...sessionId, reason: z.string(), attempt: count }),
     z.object({
@@ -183,6 +184,9 @@ export const eventSchema = z
       })
       .meta({ description: 'of cp: a file was dealt with' }),
     z.object({ event: z.literal('warning'), ...at, message: z.string() }),
+    z
+      .object({ event: z.literal('hint'), ...at, message: z.string() })
+      .meta({ description: 'nothing is wrong; something better could be had' }),
     z.object({
       event: z.literal('closed'),
       ...at,

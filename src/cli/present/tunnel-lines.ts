@@ -136,7 +136,7 @@ function tunnelRemark(event: TunnelEvent): Remark {
     case 'phase':
       return { text: `${event.phase}: ${event.duration.toFixed(1)} ms`, weight: 'info' };
     case 'session-started':
-      return { text: `session ${event.sessionId} started`, weight: 'info' };
+      return { text: `session ${event.sessionId} started${furtherText(event.further)}`, weight: 'info' };
     case 'session-ended':
       return { text: `session ${event.sessionId} ended: ${printable(event.reason)}`, weight: 'info' };
     case 'session-stalled':
@@ -164,7 +164,20 @@ function tunnelRemark(event: TunnelEvent): Remark {
       const key = isNew ? `; host key ${hostKey.fingerprint} seen for the first time, trusted from now on` : '';
       return { text: printable(`logged in to ${hop} as ${user} (${by})${key}`), weight: isNew ? 'note' : 'info' };
     }
+    case 'hint':
+      return { text: printable(event.message), weight: 'note' };
     case 'warning':
       return { text: `warning: ${printable(event.message)}`, weight: 'note' };
   }
+}
+
+const FURTHER = {
+  asked: 'another connection came',
+  load: 'the others are full',
+  stalled: 'a slow reader holds up the others',
+  connection: 'this agent carries one connection in each',
+} as const;
+
+function furtherText(further: Extract<TunnelEvent, { type: 'session-started' }>['further']): string {
+  return further === undefined ? '' : `, ${further.count} now: ${FURTHER[further.because]}`;
 }

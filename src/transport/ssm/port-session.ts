@@ -6,7 +6,6 @@ import type { TunnelStream } from '../../domain/dialer.ts';
 import { formatEndpoint, type RemoteEndpoint } from '../../domain/endpoint.ts';
 import { asCloudtunError, CloudtunError } from '../../domain/errors.ts';
 import type { Millis } from '../../domain/millis.ts';
-import { RateWindow } from '../../domain/rate-window.ts';
 import type { SessionFigures } from '../../domain/session-figures.ts';
 import type { SsmSessionTicket, TicketSource } from '../../domain/ticket.ts';
 import type { Timer } from '../../runtime/clock.ts';
@@ -17,12 +16,13 @@ import { channelClosedReason } from './core/channel-closed.ts';
 import type { Message } from './core/client-message.ts';
 import type { PayloadSource } from './core/data-channel.ts';
 import { ACTION_STATUS, Handshake, type HandshakeRequest, handshakeResponseText } from './core/handshake.ts';
-import { sessionHealth } from './core/session-health.ts';
+import type { PlaceableSession } from './core/session-placement.ts';
 import { BASIC_CLIENT_VERSION, CLIENT_VERSION } from './core/version-gates.ts';
 import { FLAG, PAYLOAD_TYPE } from './core/wire-format.ts';
 import { DataLink, type DataLinkHandler } from './data-link.ts';
 import { MuxPort } from './mux-port.ts';
-import type { SsmOptions } from './session-options.ts';
+import { SessionMeter } from './session-meter.ts';
+import type { PortSessionOptions } from './session-options.ts';
 
 /** The agent waits 15 s for our answer, we a little longer for all of it. */
 const HANDSHAKE_LIMIT_MS = 20_000;
@@ -53,7 +53,7 @@ export interface SessionEnd {
 export class PortSession implements DataLinkHandler {
   readonly #world: World;
   readonly #source: TicketSource<SsmSessionTicket>;
-  readonly #options: SsmOptions;
+  readonly #options: PortSessionOptions;
   readonly #to: RemoteEndpoint;
   readonly #handshake = new Handshake();
   readonly #opened = Promise.withResolvers<void>();
@@ -67,17 +67,20 @@ export class PortSession implements DataLinkHandler {
   #isOver = false;
   #closing: Promise<void> | undefined;
   #phaseAt: Millis;
-  readonly #rateUp = new RateWindow();
-  readonly #rateDown = new RateWindow();
-  #heardAt: Millis;
+  readonly #meter: SessionMeter;
 
-  private constructor(world: World, source: TicketSource<SsmSessionTicket>, to: RemoteEndpoint, options: SsmOptions) {
+  private constructor(
+    world: World,
+    source: TicketSource<SsmSessionTicket>,
+    to: RemoteEndpoint,
+    options: PortSessionOptions,
+  ) {
     this.#world = world;
     this.#source = source;
     this.#to = to;
     this.#options = options;
     this.#phaseAt = world.clock.now();
-    this.#heardAt = this.#phaseAt;
+    this.#meter = new SessionMeter(world.clock, options.onTraffic);
     this.#opened.promise.catch(() => {});
   }
 
@@ -90,7 +93,7 @@ export class PortSession implements DataLinkHandler {
     world: World,
     source: TicketSource<SsmSessionTicket>,
     to: RemoteEndpoint,
-    options: SsmOptions,
+    options: PortSessionOptions,
     signal: AbortSignal,
   ): Promise<PortSession> {
     const session = new PortSession(world, source, to, options);
@@ -101,6 +104,11 @@ export class PortSession implements DataLinkHandler {
   /** Settles when the session is over, whoever ended it; never rejects. */
   get ended(): Promise<SessionEnd> {
     return this.#ended.promise;
+  }
+
+  /** Being closed, or over. */
+  get isEnding(): boolean {
+    return this.#closing !== undefined || this.#isOver;
   }
 
   get isOver(): boolean {
@@ -120,29 +128,15 @@ export class PortSession implements DataLinkHandler {
     return this.#carrier;
   }
 
+  /** For whoever chooses a session for a stream; after the handshake only. */
+  placeable(): PlaceableSession {
+    const { canOpen, ...rest } = this.#meter.placeable(this.#link!, this.carrier);
+    return { ...rest, canOpen: canOpen && !this.isEnding };
+  }
+
   /** How it does now; after the handshake only. */
   figures(): SessionFigures {
-    const { openCount, bytesUp, bytesDown, isStalled } = this.carrier;
-    const link = this.#link!;
-    const { roundTrip, timeouts } = link.channel.sending;
-    const now = this.#world.clock.now();
-    return {
-      id: this.sessionId,
-      health: sessionHealth({
-        isConnected: link.isConnected,
-        isStalled,
-        timeouts,
-        roundTrip: roundTrip.srtt,
-        shortestRoundTrip: roundTrip.min,
-        quietFor: now - this.#heardAt,
-      }),
-      openStreams: openCount,
-      bytesUp,
-      bytesDown,
-      rateUp: this.#rateUp.rate(bytesUp, now),
-      rateDown: this.#rateDown.rate(bytesDown, now),
-      roundTripMs: roundTrip.srtt,
-    };
+    return this.#meter.figures(this.#link!, this.carrier);
   }
 
   get sessionId(): string {
@@ -317,13 +311,8 @@ export class PortSession implements DataLinkHandler {
   batchEnd(): void {
     const link = this.#link!;
     const acknowledgedBelow = link.channel.sending.acknowledgedBelow;
-    const carrier = this.#carrier;
-    this.#heardAt = this.#world.clock.now();
-    if (carrier) {
-      carrier.batchEnd(acknowledgedBelow);
-      this.#rateUp.sample(carrier.bytesUp, this.#heardAt);
-      this.#rateDown.sample(carrier.bytesDown, this.#heardAt);
-    }
+    this.#carrier?.batchEnd(acknowledgedBelow);
+    if (this.#carrier) this.#meter.heard(link, this.#carrier);
     if (this.#terminateNumber !== undefined && acknowledgedBelow > this.#terminateNumber)
       this.#flagAcknowledged.resolve();
   }
@@ -361,17 +350,17 @@ export class PortSession implements DataLinkHandler {
   }
 
   /** Ends streams, tells the agent and the cloud, closes the websocket. Idempotent; resolves when the cloud knows. */
-  close(error?: CloudtunError): Promise<void> {
+  close(error?: CloudtunError, reason = 'closed'): Promise<void> {
     if (this.#closing === undefined) {
       // Set before it begins: ending the stream of basic mode comes back here, and a second flag may block the agent's reader.
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#closing = promise;
-      resolve(this.#close(error));
+      resolve(this.#close(error, reason));
     }
     return this.#closing;
   }
 
-  async #close(error: CloudtunError | undefined): Promise<void> {
+  async #close(error: CloudtunError | undefined, reason: string): Promise<void> {
     if (this.#isOver) return this.#release();
     const link = this.#link;
     this.#carrier?.abort(error);
@@ -387,7 +376,7 @@ export class PortSession implements DataLinkHandler {
       await Promise.race([this.#flagAcknowledged.promise, patience.promise]);
       timer.cancel();
     }
-    this.#end({ reason: error ? error.message : 'closed', ...(error ? { error } : {}) });
+    this.#end({ reason: error ? error.message : reason, ...(error ? { error } : {}) });
     link?.close();
     await released;
   }

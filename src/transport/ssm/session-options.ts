@@ -1,5 +1,6 @@
 import type { Agent } from 'node:http';
 import type { Millis } from '../../domain/millis.ts';
+import type { SessionCount } from '../../domain/session-count.ts';
 import type { TunnelEventListener } from '../../domain/tunnel-event.ts';
 
 /** What the network between us and the cloud needs; one resolver makes it for API and websocket alike. */
@@ -11,6 +12,8 @@ export interface WebSocketRoute {
 export interface SsmOptions {
   readonly route: WebSocketRoute;
   readonly onEvent: TunnelEventListener;
+  /** How many sessions the streams spread over; one when absent. */
+  readonly sessions?: SessionCount;
   /** Payload bytes of one data message; above 1536 is not known to pass the service. */
   readonly maxPayload?: number;
   /** Makes the agent use basic mode, one connection a session. */
@@ -19,4 +22,9 @@ export interface SsmOptions {
   readonly keepActive?: boolean;
   /** How long a lost websocket is tried again before the session counts as lost. */
   readonly reconnectLimit?: Millis;
+}
+
+export interface PortSessionOptions extends SsmOptions {
+  /** Called while bytes move, once a second at most. */
+  readonly onTraffic?: () => void;
 }

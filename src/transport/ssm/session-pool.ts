@@ -1,35 +1,53 @@
 /**
- * Several sessions behind one tunnel. Usually there is one. Another one is started when a slow reader makes a session pause (new
- * connections must not wait behind it, spec section 5.5), for every further connection in basic mode, and when a session was lost.
+ * Several sessions behind one tunnel. Usually there is one. Another one is started where a person asked for several or the load does
+ * (core/session-placement.ts), when a slow reader makes a session pause (new connections must not wait behind it, spec section 5.5),
+ * and for every further connection in basic mode. What the cloud does not give is done without.
  */
 import type { TunnelStream } from '../../domain/dialer.ts';
 import type { RemoteEndpoint } from '../../domain/endpoint.ts';
-import { CloudtunError } from '../../domain/errors.ts';
+import { asCloudtunError, CloudtunError } from '../../domain/errors.ts';
+import type { Millis } from '../../domain/millis.ts';
 import type { SsmSessionTicket, TicketSource } from '../../domain/ticket.ts';
+import type { Timer } from '../../runtime/clock.ts';
+import { unlessAborted, withDeadline } from '../../runtime/deadline.ts';
 import type { World } from '../../runtime/world.ts';
 import type { Tunnel, TunnelEnd, TunnelStats } from '../tunnel.ts';
+import { type Placement, SessionPlacement, SPARE_LIFE, type StartCause } from './core/session-placement.ts';
 import { PortSession } from './port-session.ts';
 import type { SsmOptions } from './session-options.ts';
 
-/** Sessions of one tunnel at the same time. Guessed: accounts have limits that nobody publishes. */
-const MAX_SESSIONS = 8;
+/** A connection that could go elsewhere waits so long for a session of its own. Guessed: three times what a start usually takes. */
+const PATIENCE: Millis = 3_000;
+
+/** A session, and since when nobody uses it. */
+interface Member {
+  readonly session: PortSession;
+  idleSince: Millis | undefined;
+}
 
 export class SessionPool implements Tunnel {
   readonly #world: World;
   readonly #source: TicketSource<SsmSessionTicket>;
   readonly #to: RemoteEndpoint;
   readonly #options: SsmOptions;
-  readonly #sessions = new Set<PortSession>();
+  readonly #placement: SessionPlacement;
+  readonly #members = new Set<Member>();
   readonly #closed = Promise.withResolvers<TunnelEnd>();
   readonly #abort = new AbortController();
   /** Sessions that are over here and not yet terminated in the cloud. */
   readonly #releasing = new Set<Promise<void>>();
-  /** Told when a session of basic mode is over and its place is free. */
+  /** Told when a place may be free: a session is over, or will not come. */
   readonly #waiting = new Set<() => void>();
-  #starting: Promise<PortSession> | undefined;
-  #startingCount = 0;
+  /** The oldest first. */
+  readonly #starts = new Set<Promise<void>>();
+  #waitingForStart = 0;
+  /** Sessions that the cloud has of us, those that are not ready yet included. */
+  #cloudCount = 0;
+  #spareTimer: Timer | undefined;
   #closing: Promise<void> | undefined;
   #lastError: CloudtunError | undefined;
+  /** All sessions are lost; what is being started may still save the tunnel. */
+  #lastHope: TunnelEnd | undefined;
   #pastBytes = { up: 0, down: 0 };
 
   private constructor(world: World, source: TicketSource<SsmSessionTicket>, to: RemoteEndpoint, options: SsmOptions) {
@@ -37,6 +55,7 @@ export class SessionPool implements Tunnel {
     this.#source = source;
     this.#to = to;
     this.#options = options;
+    this.#placement = new SessionPlacement(options.sessions ?? 1);
   }
 
   /** Starts the first session. @throws CloudtunError */
@@ -48,7 +67,7 @@ export class SessionPool implements Tunnel {
     signal: AbortSignal,
   ): Promise<SessionPool> {
     const pool = new SessionPool(world, source, to, options);
-    await pool.#startSession(signal);
+    await pool.#startSession(undefined, signal);
     return pool;
   }
 
@@ -57,87 +76,173 @@ export class SessionPool implements Tunnel {
   }
 
   async open(signal: AbortSignal): Promise<TunnelStream> {
+    /** Why a session that was waited for did not come, or did not come in time. */
+    let disappointment: CloudtunError | 'late' | undefined;
     for (;;) {
       signal.throwIfAborted();
-      if (this.#closing) throw new CloudtunError('CT_TUNNEL_LOST', 'the tunnel is closed');
-      const mayStart = this.#sessions.size + this.#startingCount < MAX_SESSIONS;
-      const session = this.#choose(!mayStart);
-      if (session) return session.carrier.open();
-      if (mayStart) {
-        try {
-          await this.#startShared(signal);
-        } catch (thrown) {
-          // Behind a slow reader is better than nowhere, when the cloud gives no further session.
-          const stalled = signal.aborted || this.#closing ? undefined : this.#choose(true);
-          if (stalled === undefined) throw thrown;
-          return stalled.carrier.open();
-        }
-      } else {
+      if (this.#closing) throw closed();
+      const members = [...this.#members].filter(({ session }) => !session.isOver);
+      const step = this.#placement.place(
+        members.map(({ session }) => session.placeable()),
+        { starting: this.#starts.size, waiting: this.#waitingForStart },
+        this.#world.clock.now(),
+      );
+      if (step.do === 'use') return this.#openOn(members[step.index]!);
+      if (step.do === 'wait') {
         await this.#placeFree(signal);
+        continue;
       }
+      if (disappointment && step.orUse !== undefined) return this.#openOn(members[step.orUse]!);
+      if (disappointment instanceof CloudtunError) throw disappointment;
+      disappointment = await this.#awaitStart(step, signal);
     }
   }
 
-  /** A session that takes a stream now: not stalled if possible, stalled only where that will do. */
-  #choose(mayBeStalled: boolean): PortSession | undefined {
-    let stalled: PortSession | undefined;
-    for (const session of this.#sessions) {
-      if (session.isOver || !session.carrier.canOpen) continue;
-      if (!session.carrier.isStalled) return session;
-      stalled ??= session;
-    }
-    return mayBeStalled ? stalled : undefined;
-  }
-
-  /** One start serves all who wait for it; in basic mode each then finds its place taken and comes again. */
-  async #startShared(signal: AbortSignal): Promise<void> {
-    this.#starting ??= this.#startSession(this.#abort.signal).finally(() => {
-      this.#starting = undefined;
+  #openOn(member: Member): TunnelStream {
+    const stream = member.session.carrier.open();
+    member.idleSince = undefined;
+    stream.once('close', () => {
+      if (member.session.carrier.openCount > 0) return;
+      member.idleSince = this.#world.clock.now();
+      this.#watchSpares();
     });
-    await abortable(this.#starting, signal);
+    return stream;
   }
 
-  async #startSession(signal: AbortSignal): Promise<PortSession> {
-    this.#startingCount++;
+  /** Until a session was started, which may be taken by another connection by then. Resolves with why none came for this one. */
+  async #awaitStart(
+    step: Extract<Placement, { do: 'start' | 'join' }>,
+    signal: AbortSignal,
+  ): Promise<CloudtunError | 'late' | undefined> {
+    const [oldest] = this.#starts;
+    const start = step.do === 'start' ? this.#begin(step.because) : oldest!;
+    // Behind a slow reader is worse than late, and without another session there is no choice.
+    const isWillingToWait = step.orUse === undefined || (step.do === 'start' && step.because === 'stalled');
+    this.#waitingForStart += 1;
     try {
-      const session = await PortSession.start(this.#world, this.#source, this.#to, this.#options, signal);
-      if (this.#closing) {
-        await session.close();
-        throw new CloudtunError('CT_TUNNEL_LOST', 'the tunnel is closed');
-      }
-      this.#adopt(session);
-      return session;
+      if (isWillingToWait) await unlessAborted(start, signal);
+      else await withDeadline(this.#world.clock, PATIENCE, (late) => unlessAborted(start, late), signal);
+      return undefined;
+    } catch (thrown) {
+      signal.throwIfAborted();
+      return thrown instanceof DOMException ? 'late' : asCloudtunError(thrown);
     } finally {
-      this.#startingCount--;
+      this.#waitingForStart -= 1;
     }
+  }
+
+  /** Starts a further session, which goes on when those who wait for it leave. */
+  #begin(because: StartCause): Promise<void> {
+    const start = this.#startSession(because, this.#abort.signal).finally(() => {
+      this.#starts.delete(start);
+      this.#wakeWaiting();
+    });
+    this.#starts.add(start);
+    start.catch((thrown: unknown) => this.#notStarted(because, asCloudtunError(thrown)));
+    return start;
+  }
+
+  #notStarted(because: StartCause, error: CloudtunError): void {
+    if (this.#closing) return;
+    const { clock, random } = this.#world;
+    const isNews = because !== 'connection' && this.#placement.startFailed(clock.now(), random.fraction());
+    if (isNews && this.#members.size > 0) {
+      const message = `no further session for now, connections share what there is: ${error.message} (${error.code})`;
+      this.#options.onEvent({ type: 'warning', message });
+    }
+    if (this.#lastHope && this.#members.size + this.#starts.size === 0) this.#closed.resolve(this.#lastHope);
+  }
+
+  async #startSession(because: StartCause | undefined, signal: AbortSignal): Promise<void> {
+    const options: SsmOptions = {
+      ...this.#options,
+      onEvent: (event) => {
+        if (event.type === 'session-started') this.#cloudCount += 1;
+        if (event.type === 'session-ended') this.#cloudCount -= 1;
+        const isNamed = because !== undefined && event.type === 'session-started';
+        this.#options.onEvent(isNamed ? { ...event, further: { because, count: this.#cloudCount } } : event);
+      },
+    };
+    const onTraffic = () => this.#observe();
+    const session = await PortSession.start(this.#world, this.#source, this.#to, { ...options, onTraffic }, signal);
+    if (this.#closing) {
+      await session.close();
+      throw closed();
+    }
+    this.#adopt(session);
   }
 
   #adopt(session: PortSession): void {
-    this.#sessions.add(session);
+    const now = this.#world.clock.now();
+    const member: Member = { session, idleSince: now };
+    this.#members.add(member);
+    this.#placement.started(now);
+    this.#lastHope = undefined;
+    this.#watchSpares();
     void session.ended.then((end) => {
-      this.#sessions.delete(session);
+      this.#members.delete(member);
       const released = session.close().finally(() => this.#releasing.delete(released));
       this.#releasing.add(released);
       this.#pastBytes.up += session.carrier.bytesUp;
       this.#pastBytes.down += session.carrier.bytesDown;
       this.#lastError = end.error;
       this.#wakeWaiting();
-      const isLastOne = this.#sessions.size === 0 && this.#startingCount === 0;
       // A basic session ends with its connection; the tunnel goes on.
-      if (isLastOne && end.error && !this.#closing) {
-        this.#closed.resolve({
-          reason: end.error.code === 'CT_SESSION_ENDED' ? 'ended-by-service' : 'lost',
-          error: end.error,
-        });
-      }
+      if (this.#members.size > 0 || end.error === undefined || this.#closing) return;
+      const isByService = end.error.code === 'CT_SESSION_ENDED';
+      const tunnelEnd: TunnelEnd = { reason: isByService ? 'ended-by-service' : 'lost', error: end.error };
+      if (this.#starts.size === 0) this.#closed.resolve(tunnelEnd);
+      else this.#lastHope = tunnelEnd;
     });
+  }
+
+  #observe(): void {
+    const sharing = this.#placement.observe(
+      [...this.#members].map(({ session }) => session.placeable()),
+      this.#world.clock.now(),
+    );
+    if (sharing === undefined) return;
+    const message =
+      sharing === 1
+        ? 'one connection goes through one session, about 0.7 MB/s; several connections can use --sessions'
+        : `${sharing} connections share one session, about 0.7 MB/s in all; --sessions auto spreads new ones`;
+    this.#options.onEvent({ type: 'hint', message });
+  }
+
+  /** Sessions beyond those that were asked for are ended when nobody used them for a while. */
+  #watchSpares(): void {
+    if (this.#spareTimer !== undefined || this.#closing) return;
+    const [longestIdle] = this.#spares();
+    if (longestIdle === undefined) return;
+    const { clock } = this.#world;
+    const delay = Math.max(0, longestIdle.idleSince! + SPARE_LIFE - clock.now());
+    this.#spareTimer = clock.after(delay, () => this.#endSpares(), { background: true });
+  }
+
+  #endSpares(): void {
+    this.#spareTimer = undefined;
+    const now = this.#world.clock.now();
+    for (const { session, idleSince } of this.#spares()) {
+      if (now - idleSince! >= SPARE_LIFE) void session.close(undefined, 'not needed any more');
+    }
+    this.#watchSpares();
+  }
+
+  /** Those that may be ended, the one that was unused for the longest time first. */
+  #spares(): readonly Member[] {
+    const open = [...this.#members].filter(({ session }) => !session.isEnding);
+    const surplus = Math.max(0, open.length - this.#placement.spareCount);
+    return open
+      .filter(({ session, idleSince }) => idleSince !== undefined && session.mode === 'mux')
+      .sort((one, other) => one.idleSince! - other.idleSince!)
+      .slice(0, surplus);
   }
 
   async #placeFree(signal: AbortSignal): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#waiting.add(resolve);
     try {
-      await abortable(promise, signal);
+      await unlessAborted(promise, signal);
     } finally {
       this.#waiting.delete(resolve);
     }
@@ -148,7 +253,7 @@ export class SessionPool implements Tunnel {
   }
 
   stats(): TunnelStats {
-    const each = [...this.#sessions].map((session) => session.figures());
+    const each = [...this.#members].map(({ session }) => session.figures());
     const sum = (key: 'openStreams' | 'bytesUp' | 'bytesDown' | 'rateUp' | 'rateDown') =>
       each.reduce((total, figures) => total + figures[key], 0);
     const roundTrips = each.flatMap(({ roundTripMs }) => (roundTripMs === undefined ? [] : [roundTripMs]));
@@ -170,19 +275,15 @@ export class SessionPool implements Tunnel {
   }
 
   async #close(): Promise<void> {
-    this.#abort.abort(new CloudtunError('CT_TUNNEL_LOST', 'the tunnel is closed'));
+    this.#abort.abort(closed());
+    this.#spareTimer?.cancel();
     this.#wakeWaiting();
-    await Promise.allSettled([...[...this.#sessions].map((session) => session.close()), this.#starting]);
+    await Promise.allSettled([...[...this.#members].map(({ session }) => session.close()), ...this.#starts]);
     await Promise.allSettled(this.#releasing);
     this.#closed.resolve({ reason: 'closed-by-us', ...(this.#lastError ? { error: this.#lastError } : {}) });
   }
 }
 
-/** The promise, or the signal's reason when that comes first; the promise itself goes on for others. */
-function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const onAbort = () => reject(signal.reason);
-    signal.addEventListener('abort', onAbort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
-  });
+function closed(): CloudtunError {
+  return new CloudtunError('CT_TUNNEL_LOST', 'the tunnel is closed');
 }

@@ -282,6 +282,7 @@ suite('finding and merging', () => {
       grace: 9_000,
       maxBytes: undefined,
       keepActive: false,
+      sessions: 1,
       bind: ['127.0.0.1'],
       selection: { profile: 'prod', region: 'ap-northeast-1' },
       said: { profile: 'prod', region: 'ap-northeast-1' },

@@ -27,8 +27,8 @@ export interface SessionSigns {
 
 export function sessionHealth(signs: SessionSigns): SessionHealth {
   const { roundTrip, shortestRoundTrip } = signs;
-  if (!signs.isConnected) return 'reconnecting';
   if (signs.isStalled) return 'stalled';
+  if (!signs.isConnected) return 'reconnecting';
   if (signs.timeouts >= SILENT_TIMEOUTS) return 'slow';
   if (roundTrip === undefined || signs.quietFor > VERDICT_LIFE) return 'healthy';
   const isGrown = roundTrip > shortestRoundTrip + SLOW_ABOVE && roundTrip > shortestRoundTrip * SLOW_FACTOR;
