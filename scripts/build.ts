@@ -15,6 +15,7 @@ import { existsSync, globSync, mkdirSync, readFileSync, renameSync, rmSync, writ
 import { builtinModules } from 'node:module';
 import { join } from 'node:path';
 import { type OutputChunk, type Plugin, type RolldownBuild, rolldown } from 'rolldown';
+import { libraryDeclarations } from './declarations.ts';
 import { bundledPackages, noticesOf } from './notices.ts';
 
 const root = join(import.meta.dirname, '..');
@@ -29,7 +30,7 @@ function fingerprint(): string {
     'package-lock.json',
     'tsconfig.json',
     'tsconfig.build.json',
-    ...globSync(['src/**/*.ts', 'scripts/{build,notices}.ts'], { cwd: root }),
+    ...globSync(['src/**/*.ts', 'scripts/{build,declarations,notices}.ts'], { cwd: root }),
   ].sort();
   const hash = createHash('sha256');
   for (const input of inputs)
@@ -116,8 +117,8 @@ async function write(bundle: RolldownBuild, dir: string): Promise<void> {
   writeFileSync(join(dir, 'parts', 'THIRD-PARTY-NOTICES.txt'), noticesOf(packages));
 }
 
-/** What oclif starts: the program, its help, and each command, at the places where the manifest says that they are. */
-const COMMAND_ENTRIES = ['cli/{main,help,command-not-found}.js', 'commands/**/*.js'];
+/** What oclif starts: the program, its help, and each command, at the places where the manifest says that they are; and the library. */
+const COMMAND_ENTRIES = ['index.js', 'cli/{main,help,command-not-found}.js', 'commands/**/*.js'];
 
 /**
  * The commands again, as parts that they share: to find, read and link two hundred small modules takes longer than to run them. Packages
@@ -175,6 +176,7 @@ async function build(): Promise<void> {
     compile(compiled);
     await bundleCommands(compiled, next);
     await bundleFast(compiled, next);
+    writeFileSync(join(next, 'index.d.ts'), libraryDeclarations(compiled));
     writeFileSync(join(next, STAMP), print);
     swapIn(next);
   } finally {

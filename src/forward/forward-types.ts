@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream';
 import type { LocalEndpoint, RemoteEndpoint } from '../domain/endpoint.ts';
 import type { CloudtunError } from '../domain/errors.ts';
 import type { Millis } from '../domain/millis.ts';
@@ -160,6 +161,13 @@ export interface RunningForward extends RunningService {
   readonly local: readonly (readonly LocalEndpoint[])[];
   /** Where a rule leads to; undefined while that is not known. */
   route(rule: number): Route | undefined;
+  /**
+   * A client without a socket: a stream to where a rule leads, counted and recorded as one that came to the port.
+   *
+   * @param from what the journal has in the place of an address
+   * @throws CT_INTERRUPTED before it is ready and after it ended; what dialling throws; the reason of `signal`
+   */
+  connect(rule: number, from: string, signal: AbortSignal): Promise<Duplex>;
 }
 
 export type ForwardEventListener = (event: ForwardEvent) => void;

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { ClientRecord, OpenedTunnel } from '../broker/broker-types.ts';
 import type { TunnelStream } from '../domain/dialer.ts';
 import type { LocalEndpoint } from '../domain/endpoint.ts';
@@ -11,6 +12,7 @@ import { openListener } from '../transport/listener.ts';
 import { LocalMemory } from '../transport/local-memory.ts';
 import type { PeerWatch } from '../transport/peer-watch.ts';
 import { reset } from '../transport/splice.ts';
+import { DirectClient } from './direct-client.ts';
 import type {
   CloseReason,
   ForwardEventListener,
@@ -21,7 +23,7 @@ import type {
   ServiceStatus,
 } from './forward-types.ts';
 import { LazyTunnel } from './lazy-tunnel.ts';
-import { LocalClient } from './local-client.ts';
+import { type ClientReport, LocalClient } from './local-client.ts';
 import { type ProbedFarSide, probe as systemProbe } from './probe.ts';
 import { ServiceLife } from './service-life.ts';
 
@@ -144,6 +146,28 @@ class Forward implements RunningForward {
     return this.#lazy ? this.#lazy.route(rule) : this.#rules[rule]?.route;
   }
 
+  async connect(rule: number, from: string, signal: AbortSignal): Promise<Duplex> {
+    const route = this.#rules[rule]?.route;
+    if (this.#life.isEnding || (!route && !this.#lazy)) {
+      throw new CloudtunError('CT_INTERRUPTED', 'the tunnel is not open');
+    }
+    const stream = this.#lazy
+      ? await this.#lazy.dial(rule, signal)
+      : await this.#opened!.dialer.dial(route!.to, signal);
+    if (this.#life.isEnding) {
+      stream.destroy();
+      throw new CloudtunError('CT_INTERRUPTED', 'the tunnel is not open');
+    }
+    const client = new DirectClient(this.#context.world.clock, stream);
+    const tell = this.#teller(rule, from);
+    const serve = () => {
+      tell('connected');
+      return client.closed;
+    };
+    void this.#life.admit(client, serve, (report) => tell('closed', report));
+    return client.stream;
+  }
+
   drain(because: CloseReason): void {
     this.#life.drain(because);
   }
@@ -241,12 +265,7 @@ class Forward implements RunningForward {
   }
 
   #serve(rule: number, client: LocalClient): Promise<void> {
-    const connection = this.#life.connected();
-    const tell = (change: 'connected' | 'closed', bytesUp = 0, bytesDown = 0, error?: CloudtunError) => {
-      const facts = { change, from: client.from, bytesUp, bytesDown, ...(error && { error }) };
-      this.#record(rule, facts);
-      this.#plan.onEvent({ type: 'client', rule, connection, clients: this.#life.clientCount, ...facts });
-    };
+    const tell = this.#teller(rule, client.from);
     const serve = async () => {
       // On demand, who it goes to is known once the tunnel is open.
       if (!this.#lazy) tell('connected');
@@ -256,7 +275,17 @@ class Forward implements RunningForward {
         return stream;
       }, this.#life.clientCount <= READ_WHILE_WAITING);
     };
-    return this.#life.admit(client, serve, (report) => tell('closed', report.bytesUp, report.bytesDown, report.error));
+    return this.#life.admit(client, serve, (report) => tell('closed', report));
+  }
+
+  /** Counts a connection; what is told of it goes to the journal and to whoever listens. */
+  #teller(rule: number, from: string): (change: 'connected' | 'closed', report?: ClientReport) => void {
+    const connection = this.#life.connected();
+    return (change, { bytesUp, bytesDown, error } = { bytesUp: 0, bytesDown: 0 }) => {
+      const facts = { change, from, bytesUp, bytesDown, ...(error && { error }) };
+      this.#record(rule, facts);
+      this.#plan.onEvent({ type: 'client', rule, connection, clients: this.#life.clientCount, ...facts });
+    };
   }
 
   async #streamFor(rule: number, socket: Socket, signal: AbortSignal): Promise<TunnelStream> {

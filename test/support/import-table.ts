@@ -164,6 +164,18 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
     may: ['supervisor/core/**', ...SERVICES, 'providers/provider.ts', 'config/**', ...GROUND],
     packages: ['zod'],
     why: 'it runs the services, and they do not know of it; `compose` is handed in (zod checks what comes over its socket)',
+    folder: 'library',
+    may: [
+      'compose.ts',
+      'plan/**',
+      'broker/**',
+      'forward/**',
+      'cli/present/{event-json,event-schema,orphan-note}.ts',
+      'transport/local-memory.ts',
+      'config/**',
+      ...GROUND,
+    ],
+    why: 'the same path to a tunnel as the commands, without a command line: events are the objects of `--json`',
   },
   {
     folder: 'lab',
@@ -216,6 +228,7 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
   {
     folder: '.',
     may: [
+      'library/**',
       'broker/**',
       'forward/**',
       'ssh/**',

@@ -43,7 +43,9 @@ const readySchema = z.object({
       'ready: the far side greeted or answered, or took the connection; open: the connect was passed on and nothing refused it',
   }),
   greeting: z.string().optional(),
-  local: z.array(z.object({ host: z.string(), port: z.int().min(1).max(65_535) })).min(1),
+  local: z
+    .array(z.object({ host: z.string(), port: z.int().min(1).max(65_535) }))
+    .meta({ description: 'empty only in the library, where a tunnel may have no port' }),
   target: z.object({
     provider: z.enum(PROVIDER_IDS),
     kind: z.enum([...TARGET_KINDS, 'far-host']),
