@@ -164,6 +164,8 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
     may: ['supervisor/core/**', ...SERVICES, 'providers/provider.ts', 'config/**', ...GROUND],
     packages: ['zod'],
     why: 'it runs the services, and they do not know of it; `compose` is handed in (zod checks what comes over its socket)',
+  },
+  {
     folder: 'library',
     may: [
       'compose.ts',
