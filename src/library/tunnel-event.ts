@@ -104,6 +104,6 @@ export type TunnelEvent =
       readonly by: string;
       readonly hostKey: { readonly trust: string; readonly fingerprint: string };
     })
-  | (Event<'warning'> & { readonly message: string })
+  | (Event<'warning' | 'hint'> & { readonly message: string })
   | ClosedEvent
   | (Event<'error'> & { readonly error: ErrorJson });
