@@ -45,12 +45,14 @@ const viaSchema = z.union([nameSchema, z.array(nameSchema).min(1)], {
 });
 
 const defaultsSchema = z.strictObject({
-  ttl: durationSchema.optional(),
-  idle: durationSchema.optional(),
-  grace: durationSchema.optional(),
-  bind: bindSchema.optional(),
-  maxBytes: byteCountSchema.optional(),
-  sessions: sessionsSchema.optional(),
+  ttl: durationSchema.optional().meta({ description: 'closed after this time, or none' }),
+  idle: durationSchema.optional().meta({ description: 'closed after this time without a connection, or none' }),
+  grace: durationSchema.optional().meta({ description: 'how long open connections may take to end' }),
+  bind: bindSchema.optional().meta({ description: 'local address or addresses; 127.0.0.1 and ::1 when absent' }),
+  maxBytes: byteCountSchema.optional().meta({ description: 'closed after so many bytes, both directions together' }),
+  sessions: sessionsSchema
+    .optional()
+    .meta({ description: 'over how many Session Manager sessions connections are spread' }),
   profile: nameSchema.optional(),
   region: nameSchema.optional(),
   project: nameSchema.optional(),
@@ -92,21 +94,25 @@ export const TLS_MODES = ['verify-full', 'verify-ca', 'require', 'off'] as const
 /** One object for all forms, so that an unknown key has one list of neighbours; `describeFormProblem` tells the forms apart. */
 const targetSchema = z.strictObject({
   ...MACHINES,
-  rds: nameSchema.optional(),
-  sql: nameSchema.optional(),
-  host: nameSchema.optional(),
-  hostPort: portSchema.optional(),
-  via: viaSchema.optional(),
-  port: portSchema.optional(),
-  user: nameSchema.optional(),
-  iamAuth: z.boolean().optional(),
-  dbName: nameSchema.optional(),
-  secret: secretSchema.optional(),
-  tls: z.enum(TLS_MODES).optional(),
-  ttl: durationSchema.optional(),
-  idle: durationSchema.optional(),
-  maxBytes: byteCountSchema.optional(),
-  sessions: sessionsSchema.optional(),
+  rds: nameSchema.optional().meta({ description: 'an RDS instance, Aurora cluster or RDS Proxy' }),
+  sql: nameSchema.optional().meta({ description: 'a Cloud SQL instance' }),
+  host: nameSchema.optional().meta({ description: 'a host that the machine in via reaches' }),
+  hostPort: portSchema.optional().meta({ description: 'the port of the host, or of the machine' }),
+  via: viaSchema
+    .optional()
+    .meta({ description: 'what to go through, from here outwards: targets of this file, or machines' }),
+  port: portSchema.optional().meta({ description: 'the local port; one that is the same every day when absent' }),
+  user: nameSchema.optional().meta({ description: 'the login of the database or machine' }),
+  iamAuth: z.boolean().optional().meta({ description: 'log in with a token of the cloud instead of a password' }),
+  dbName: nameSchema.optional().meta({ description: 'the database on the server that clients open' }),
+  secret: secretSchema.optional().meta({ description: 'where the password is kept' }),
+  tls: z.enum(TLS_MODES).optional().meta({ description: 'how clients check the server' }),
+  ttl: durationSchema.optional().meta({ description: 'closed after this time, or none' }),
+  idle: durationSchema.optional().meta({ description: 'closed after this time without a connection, or none' }),
+  maxBytes: byteCountSchema.optional().meta({ description: 'closed after so many bytes, both directions together' }),
+  sessions: sessionsSchema
+    .optional()
+    .meta({ description: 'over how many Session Manager sessions connections are spread' }),
   profile: nameSchema.optional(),
   region: nameSchema.optional(),
   project: nameSchema.optional(),
@@ -164,7 +170,7 @@ const teamSchema = z.strictObject({
     .strictObject({
       permissionSet: nameSchema.optional(),
       role: nameSchema.optional(),
-      user: nameSchema.optional(),
+      user: nameSchema.optional().meta({ description: 'the login of the database or machine' }),
     })
     .optional(),
   gcp: z.strictObject({ group: nameSchema.optional(), user: nameSchema.optional() }).optional(),
@@ -197,13 +203,13 @@ export type AuditEntry = z.infer<typeof auditSchema>;
 
 export const catalogueSchema = z.strictObject({
   version: z.literal(1, { error: '1, the only version there is' }),
-  defaults: defaultsSchema.optional(),
-  targets: z.record(nameSchema, targetSchema).optional(),
-  groups: z.record(nameSchema, namesSchema).optional(),
-  logs: z.record(nameSchema, logSchema).optional(),
-  teams: z.record(nameSchema, teamSchema).optional(),
-  policy: policySchema.optional(),
-  audit: auditSchema.optional(),
+  defaults: defaultsSchema.optional().meta({ description: 'for every tunnel' }),
+  targets: z.record(nameSchema, targetSchema).optional().meta({ description: 'what can be opened, by name' }),
+  groups: z.record(nameSchema, namesSchema).optional().meta({ description: 'names of targets under one name' }),
+  logs: z.record(nameSchema, logSchema).optional().meta({ description: 'the only logs that may be read' }),
+  teams: z.record(nameSchema, teamSchema).optional().meta({ description: 'who may reach what' }),
+  policy: policySchema.optional().meta({ description: 'what is refused whatever a flag says' }),
+  audit: auditSchema.optional().meta({ description: 'where the record of use goes' }),
 });
 
 export type CatalogueFile = z.infer<typeof catalogueSchema>;

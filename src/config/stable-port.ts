@@ -83,6 +83,32 @@ export function ownPort(target: FarEnd, catalogue: Catalogue, place: PortPlace):
   return port;
 }
 
+/**
+ * Targets whose local ports meet, as far as the files say where their targets are: a place that only the environment of a user says is
+ * not the same for the team.
+ */
+export function sharedPorts(catalogue: Catalogue): readonly CloudtunError[] {
+  const found: CloudtunError[] = [];
+  const ports = new Map<number, { readonly target: CatalogueTarget; readonly isByHand: boolean }>();
+  for (const target of catalogue.targets.values()) {
+    const port = target.port ?? knownPort(target, catalogue);
+    if (port === undefined) continue;
+    const isByHand = target.port !== undefined;
+    const other = ports.get(port);
+    if (other === undefined) ports.set(port, { target, isByHand });
+    else if (!other.isByHand || !isByHand) found.push(sharedPort(target, other.target, port));
+  }
+  return found;
+}
+
+/** Undefined where no file says where the target is. */
+function knownPort(target: CatalogueTarget, catalogue: Catalogue): number | undefined {
+  if (target.cloud === undefined) return undefined;
+  const [key] = PLACE_KEYS[target.cloud];
+  const scope = target[key] ?? catalogue.defaults[key];
+  return scope === undefined ? undefined : portOfAny(target, catalogue, { id: target.cloud, scope });
+}
+
 function sharedPort(target: CatalogueTarget, other: CatalogueTarget, port: number): CloudtunError {
   const derived = target.port === undefined ? target : other;
   return new CloudtunError('CT_CONFIG', `targets "${target.name}" and "${other.name}" both have local port ${port}`, {

@@ -51,8 +51,15 @@ export interface TunnelSettings {
   readonly said: Selection;
 }
 
-const DEFAULT_TTL = '8h';
-const DEFAULT_GRACE = '30s';
+/** What holds where nobody says otherwise, as it would be written. */
+export const DEFAULT_SETTINGS = {
+  ttl: '8h',
+  idle: 'none',
+  grace: '30s',
+  bind: '127.0.0.1, ::1',
+  maxBytes: 'none',
+  sessions: '1',
+} as const;
 
 /**
  * @param place the catalogue's entry that says account and region: the target's own, or the one it is reached through
@@ -69,11 +76,14 @@ export function tunnelSettings(
   const said = firstOf(flags, place ?? {});
   const bind = flags.bind ?? (typeof defaults.bind === 'string' ? [defaults.bind] : defaults.bind);
   return {
-    ttl: parseDuration(flags.ttl ?? flags.usualTtl ?? target?.ttl ?? defaults.ttl ?? DEFAULT_TTL, '--ttl'),
+    ttl: parseDuration(flags.ttl ?? flags.usualTtl ?? target?.ttl ?? defaults.ttl ?? DEFAULT_SETTINGS.ttl, '--ttl'),
     saidTtl: flags.ttl,
-    idle: parseDuration(flags.idle ?? target?.idle ?? defaults.idle ?? 'none', '--idle'),
-    grace: parseDuration(flags.grace ?? defaults.grace ?? DEFAULT_GRACE, '--grace') ?? 0,
-    maxBytes: parseByteCount(flags['max-bytes'] ?? target?.maxBytes ?? defaults.maxBytes ?? 'none', '--max-bytes'),
+    idle: parseDuration(flags.idle ?? target?.idle ?? defaults.idle ?? DEFAULT_SETTINGS.idle, '--idle'),
+    grace: parseDuration(flags.grace ?? defaults.grace ?? DEFAULT_SETTINGS.grace, '--grace') ?? 0,
+    maxBytes: parseByteCount(
+      flags['max-bytes'] ?? target?.maxBytes ?? defaults.maxBytes ?? DEFAULT_SETTINGS.maxBytes,
+      '--max-bytes',
+    ),
     keepActive: flags['keep-active'] === true,
     sessions:
       flags.sessions === undefined
