@@ -9,10 +9,12 @@ import type { NodeServices } from '../node-services.ts';
 import type { AdmittedKeys } from '../ssh/admitted-keys.ts';
 import type { LabSshd } from '../ssh/lab-sshd.ts';
 import { startGcpApi } from './api/gcp-api.ts';
+import { AuditLog } from './audit-log.ts';
 import { type GcpProfiles, KEY_ACCOUNT, writeGcpFiles, writeServiceAccountFile } from './gcp-files.ts';
 import { GcpLabNetwork } from './gcp-network.ts';
 import { GcpSsh } from './gcp-ssh.ts';
 import type { GcpLabStatus } from './gcp-status.ts';
+import { GcpIam } from './iam/gcp-iam.ts';
 import type { GcpInventory } from './inventory.ts';
 import { OsLogin } from './os-login.ts';
 import { FEDERATED, PRACTICE_PROJECT_ID, practiceProject } from './practice-project.ts';
@@ -63,6 +65,9 @@ export interface GcpLab extends AsyncDisposable {
   change(vary: (inventory: GcpInventory) => GcpInventory): void;
   /** Login profiles: which keys OS Login lets in. */
   readonly osLogin: OsLogin;
+  /** Who may do what on Google Cloud: bindings decide once it enforces them. */
+  readonly iam: GcpIam;
+  readonly audit: AuditLog;
   readonly tokens: TokenStore;
   /** Sessions, violations, counters and journals of the tunnel service. */
   readonly relay: RelayDesk;
@@ -109,17 +114,22 @@ async function buildGcpLab(
   const change = (vary: (before: GcpInventory) => GcpInventory) => {
     inventory = vary(inventory);
   };
+  const iam = new GcpIam(world, () => inventory);
+  const audit = new AuditLog(world);
   const osLogin = new OsLogin(() => world.clock.wall());
   const ssh = new GcpSsh({
     sshd,
     keys: sshKeys,
     osLogin,
+    iam,
     inventory: () => inventory,
     network: () => network,
     now: () => world.clock.wall(),
   });
   const network: GcpLabNetwork = new GcpLabNetwork({
     inventory: () => inventory,
+    iam,
+    audit,
     database: (backend) => databases.address(backend),
     service: (machine, service) => services.address(machine, service),
     ssh: (instanceId) => ssh.address(instanceId),
@@ -144,6 +154,8 @@ async function buildGcpLab(
       inventory: () => inventory,
       change,
       osLogin,
+      iam,
+      audit,
       publishedHostKey: (instance) => ssh.publishedHostKey(instance),
       tokens,
       pageLimit: options.pageLimit ?? Number.POSITIVE_INFINITY,
@@ -208,6 +220,8 @@ async function buildGcpLab(
     },
     change,
     osLogin,
+    iam,
+    audit,
     tokens,
     relay: relay.desk,
     faults,

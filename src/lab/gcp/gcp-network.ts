@@ -3,14 +3,17 @@ import { matchesPattern } from '../core/wildcard.ts';
 import type { Destination } from '../destination.ts';
 import type { LabBackend, LabService, LabServices, LoopbackAddress } from '../loopback-services.ts';
 import { BoundPorts } from '../ssh/bound-ports.ts';
+import type { AuditLog, TunnelAuthorization } from './audit-log.ts';
+import type { GcpIam } from './iam/gcp-iam.ts';
 import type { GcpDatabase, GcpDestGroup, GcpInstance, GcpInventory } from './inventory.ts';
-import { mayDo } from './permissions.ts';
 import { IAP_RANGE } from './practice-project.ts';
 import type { HostTarget, InstanceTarget, RelayTarget } from './relay/core/relay-request.ts';
 import type { RelayDestination } from './relay/relay-desk.ts';
 
 export interface GcpNetworkOptions {
   readonly inventory: () => GcpInventory;
+  readonly iam: GcpIam;
+  readonly audit: AuditLog;
   /** Where a database server of the lab listens; starts it on first use. */
   readonly database: (backend: LabBackend) => Promise<LoopbackAddress>;
   /** Where a service of a machine listens; starts it on first use. */
@@ -52,10 +55,13 @@ export class GcpLabNetwork {
   async #instance(inventory: GcpInventory, target: InstanceTarget, email: string): Promise<RelayDestination> {
     const { project, zone, instance: name, port } = target;
     const resource = `projects/${project}/iap_tunnel/zones/${zone}/instances/${name}`;
-    if (!mayDo(inventory, email, 'iap.tunnelInstances.accessViaIAP', resource)) return { kind: 'denied' };
     const found = inventory.instances.find(
       (one) => one.project === project && one.zone === zone && (one.name === name || one.id === name),
     );
+    const instance = found === undefined ? {} : { instance: { id: found.id, zone } };
+    const permission = 'iap.tunnelInstances.accessViaIAP';
+    const type = 'iap.googleapis.com/TunnelInstance';
+    if (!this.#authorize(target, email, permission, resource, type, found?.ip, instance)) return { kind: 'denied' };
     if (found === undefined || found.status !== 'RUNNING') return { kind: 'unknown' };
     if (target.networkInterface !== 'nic0') return { kind: 'unknown' };
     if (!admitsTunnels(inventory, found, port)) return { kind: 'silent' };
@@ -89,13 +95,13 @@ export class GcpLabNetwork {
   async #host(inventory: GcpInventory, target: HostTarget, email: string): Promise<RelayDestination> {
     const group = groupOf(inventory, target);
     const resource = `projects/${target.project}/iap_tunnel/locations/${target.region}/destGroups/${group?.name ?? '-'}`;
-    if (group === undefined || !mayDo(inventory, email, 'iap.tunnelDestGroups.accessViaIAP', resource)) {
-      return { kind: 'denied' };
-    }
-    // A network may be given as a path.
-    if (target.network.split('/').at(-1) !== group.network) return { kind: 'unknown' };
     const host = inventory.hosts.find(({ name }) => name === target.host);
     const ip = isIP(target.host) === 0 ? host?.ip : target.host;
+    const permission = 'iap.tunnelDestGroups.accessViaIAP';
+    const isAllowed = this.#authorize(target, email, permission, resource, 'iap.googleapis.com/TunnelDestGroup', ip);
+    if (group === undefined || !isAllowed) return { kind: 'denied' };
+    // A network may be given as a path.
+    if (target.network.split('/').at(-1) !== group.network) return { kind: 'unknown' };
     if (ip === undefined) return { kind: 'unknown' };
     const database = inventory.databases.find((one) => one.privateIp === ip && one.network === group.network);
     if (database !== undefined) return await this.#database(database, target.port);
@@ -104,6 +110,42 @@ export class GcpLabNetwork {
     const services = known?.services ?? machine?.services;
     if (services === undefined) return { kind: 'silent' };
     return await this.#open(machine?.name ?? host?.name ?? ip, target.port, services, undefined, machine?.id);
+  }
+
+  /** Judges one websocket, and writes the entry that the audit log has of it. */
+  #authorize(
+    target: RelayTarget,
+    email: string,
+    permission: string,
+    resource: string,
+    resourceType: string,
+    ip: string | undefined,
+    instance: Pick<TunnelAuthorization, 'instance'> = {},
+  ): boolean {
+    const { iam, audit, inventory } = this.#options;
+    const { project: projectId, port } = target;
+    const granted = iam.may(email, permission, resource, {
+      destinationPort: port,
+      ...(ip === undefined ? {} : { destinationIp: ip }),
+      resourceType,
+      resourceService: 'iap.googleapis.com',
+    });
+    const number = inventory().projects.find(({ id }) => id === projectId)?.number ?? projectId;
+    audit.authorizeUser({
+      projectId,
+      email,
+      permission,
+      resource: resource
+        .replace(/^projects\/[^/]+/, `projects/${number}`)
+        .replace(/\/instances\/.*$/, `/instances/${instance.instance?.id ?? ''}`),
+      resourceType,
+      granted,
+      ip,
+      port,
+      accessLevels: iam.accessLevelsOf(email),
+      ...instance,
+    });
+    return granted;
   }
 
   async #database(database: GcpDatabase, port: number): Promise<RelayDestination & Destination> {

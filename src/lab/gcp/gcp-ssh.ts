@@ -4,16 +4,17 @@ import type { AdmittedKeys } from '../ssh/admitted-keys.ts';
 import type { LabSshd } from '../ssh/lab-sshd.ts';
 import type { SshMachine } from '../ssh/ssh-machine.ts';
 import type { GcpLabNetwork } from './gcp-network.ts';
+import type { GcpIam } from './iam/gcp-iam.ts';
 import type { GcpInstance, GcpInventory } from './inventory.ts';
 import { isOn, metadataAdmits } from './metadata-keys.ts';
 import type { OsLogin } from './os-login.ts';
-import { mayDo } from './permissions.ts';
 
 interface GcpSshParts {
   readonly sshd: LabSshd;
   /** `authorized_keys` of the machines' own users. */
   readonly keys: AdmittedKeys;
   readonly osLogin: OsLogin;
+  readonly iam: GcpIam;
   readonly inventory: () => GcpInventory;
   readonly network: () => GcpLabNetwork;
   /** Wall clock. */
@@ -61,14 +62,14 @@ export class GcpSsh {
   }
 
   #admits(instanceId: string, userName: string, key: Buffer): boolean {
-    const { osLogin, inventory, now } = this.#parts;
+    const { osLogin, inventory, iam, now } = this.#parts;
     const instance = inventory().instances.find(({ id }) => id === instanceId);
     if (instance === undefined) return false;
     const project = this.#project(instance);
     if (!isOn(instance, project, 'enable-oslogin')) return metadataAdmits(instance, project, userName, key, now());
     const owner = osLogin.ownerOf(userName, instance.project, key);
     const resource = `projects/${instance.project}/zones/${instance.zone}/instances/${instance.name}`;
-    return owner !== undefined && mayDo(inventory(), owner, 'compute.instances.osLogin', resource);
+    return owner !== undefined && iam.may(owner, 'compute.instances.osLogin', resource);
   }
 
   #project(instance: GcpInstance) {

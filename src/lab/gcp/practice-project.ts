@@ -215,6 +215,7 @@ const PRACTICE_PROJECT: GcpInventory = {
       impersonates: [],
     },
     { email: 'mallory@example.com', kind: 'user', denied: [{ permission: '*' }], impersonates: [] },
+    { email: 'admin@example.com', kind: 'user', denied: [], impersonates: [] },
     { email: DEPLOYER, kind: 'service-account', denied: [], impersonates: [OPENER] },
     { email: OPENER, kind: 'service-account', denied: [], impersonates: [] },
     {

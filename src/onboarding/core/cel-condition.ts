@@ -121,17 +121,27 @@ const FUNCTIONS: readonly string[] = [
   ),
 ];
 
-/** Judges one expression. */
-export function evaluateCel(expression: string, attributes: CelAttributes): CelOutcome {
-  if (expression.length > MAX_LENGTH) return { holds: 'unknown', reason: `it is longer than ${MAX_LENGTH} characters` };
+/** What is wrong with an expression, before it meets a request; undefined: nothing. For people, no full stop. */
+export function checkCel(expression: string): string | undefined {
+  if (expression.length > MAX_LENGTH) return `it is longer than ${MAX_LENGTH} characters`;
   try {
     const parsed = ENVIRONMENT.parse(expression);
     const foreign = foreignCall(parsed.ast);
-    if (foreign !== undefined) return { holds: 'unknown', reason: `IAM conditions have no ${foreign}` };
+    if (foreign !== undefined) return `IAM conditions have no ${foreign}`;
     const checked = parsed.check();
-    if (!checked.valid) return { holds: 'unknown', reason: `it is not valid: ${firstLine(checked.error)}` };
-    if (checked.type !== 'bool') return { holds: 'unknown', reason: `it gives ${checked.type}, not a yes or no` };
-    const value: unknown = parsed({
+    if (!checked.valid) return `it is not valid: ${firstLine(checked.error)}`;
+    return checked.type === 'bool' ? undefined : `it gives ${checked.type}, not a yes or no`;
+  } catch (error) {
+    return `it cannot be judged: ${firstLine(error)}`;
+  }
+}
+
+/** Judges one expression. */
+export function evaluateCel(expression: string, attributes: CelAttributes): CelOutcome {
+  const problem = checkCel(expression);
+  if (problem !== undefined) return { holds: 'unknown', reason: problem };
+  try {
+    const value: unknown = ENVIRONMENT.parse(expression)({
       destination: new Destination(attributes),
       request: new RequestAttributes(attributes),
       resource: new Resource(attributes),

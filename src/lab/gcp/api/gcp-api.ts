@@ -12,14 +12,16 @@ import { ApiFaults } from '../../api-faults.ts';
 import { CallLog } from '../../call-log.ts';
 import { type HttpAnswer, readBody } from '../../http.ts';
 import { isOwnHost } from '../../own-host.ts';
-import { mayDo } from '../permissions.ts';
 import { bearerOf } from '../relay/core/relay-request.ts';
 import { type AccessGrant, CLOUD_PLATFORM } from '../token-store.ts';
 import { computeApi } from './compute-api.ts';
 import { faults, GoogleFault, OAuthFault } from './google-fault.ts';
 import { iamCredentialsApi } from './iam-credentials-api.ts';
+import { iamPolicyApi } from './iam-policy-api.ts';
+import { iamRolesApi } from './iam-roles-api.ts';
 import { iapApi } from './iap-api.ts';
 import { instanceMetadataApi } from './instance-metadata-api.ts';
+import { loggingApi } from './logging-api.ts';
 import { answerMetadata, type MetadataOptions } from './metadata-api.ts';
 import { OAuthApi, type OAuthSecrets } from './oauth-api.ts';
 import { type GcpApiContext, type GcpOperation, SERVICE_TITLES } from './operation.ts';
@@ -100,6 +102,9 @@ class GcpApiHandler {
       ...iapApi(options),
       ...iamCredentialsApi(options),
       ...osLoginApi(options),
+      ...iamPolicyApi(options),
+      ...iamRolesApi(options),
+      ...loggingApi(options),
     ];
     this.#faults = knobs;
     this.#calls = calls;
@@ -200,7 +205,7 @@ class GcpApiHandler {
     if (project?.disabledServices.includes(operation.service)) {
       throw faults.serviceDisabled(operation.service, SERVICE_TITLES[operation.service] ?? '', project.number);
     }
-    if (needed !== undefined && !mayDo(inventory, caller.email, needed.permission, needed.resource)) {
+    if (needed !== undefined && !this.#context.iam.may(caller.email, needed.permission, needed.resource)) {
       throw faults.denied(needed.permission, needed.resource);
     }
     const nowhere = { id: '', number: '0', name: '', disabledServices: [] };

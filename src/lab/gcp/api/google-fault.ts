@@ -114,6 +114,16 @@ export const faults = {
       message: `The resource '${resource}' was not found`,
     }),
   invalid: (message: string) => new GoogleFault({ code: 400, status: 'INVALID_ARGUMENT', reason: 'invalid', message }),
+  conflict: () =>
+    new GoogleFault({
+      code: 409,
+      status: 'ABORTED',
+      reason: 'aborted',
+      message:
+        'There were concurrent policy changes. Please retry the whole read-modify-write with exponential backoff.',
+    }),
+  exists: (message: string) =>
+    new GoogleFault({ code: 409, status: 'ALREADY_EXISTS', reason: 'alreadyExists', message }),
   throttled: (service: string) =>
     new GoogleFault({
       code: 429,

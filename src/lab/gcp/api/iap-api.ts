@@ -1,5 +1,4 @@
-import type { GcpDestGroup } from '../inventory.ts';
-import { mayDo } from '../permissions.ts';
+import { destGroupChanges, groupShape } from './dest-group-changes.ts';
 import { faults } from './google-fault.ts';
 import { type GcpApiContext, type GcpCall, type GcpOperation, SERVICE_TITLES } from './operation.ts';
 import { pageOf } from './page.ts';
@@ -15,24 +14,7 @@ export function iapApi(context: GcpApiContext): readonly GcpOperation[] {
       ({ project, region }) =>
         project === call.project.id && (call.path.location === '-' || region === call.path.location),
     );
-  const testPermissions = (path: string): GcpOperation => ({
-    method: 'POST',
-    path: new RegExp(`^${TUNNEL}(?<place>${path}):testIamPermissions$`),
-    action: 'iap.testIamPermissions',
-    service: SERVICE,
-    run: ({ body, caller, path: groups }) => {
-      const asked = body?.permissions;
-      if (!Array.isArray(asked)) throw faults.invalid('permissions are missing');
-      const resource = `projects/${groups.project}/iap_tunnel${groups.place}`;
-      const held = asked.filter(
-        (one): one is string => typeof one === 'string' && mayDo(inventory(), caller.email, one, resource),
-      );
-      return held.length === 0 ? {} : { permissions: held };
-    },
-  });
   return [
-    testPermissions('(?:/zones/[^/]+(?:/instances/[^/]+)?)?'),
-    testPermissions('/locations/[^/]+(?:/destGroups/[^/]+)?'),
     {
       method: 'GET',
       path: new RegExp(`^${TUNNEL}/locations/(?<location>[^/]+)/destGroups$`),
@@ -65,6 +47,7 @@ export function iapApi(context: GcpApiContext): readonly GcpOperation[] {
         return groupShape(found);
       },
     },
+    ...destGroupChanges(context),
     {
       method: 'GET',
       path: /^\/serviceusage\/v1\/projects\/(?<project>[^/]+)\/services\/(?<name>[^/]+)$/,
@@ -79,8 +62,4 @@ export function iapApi(context: GcpApiContext): readonly GcpOperation[] {
       }),
     },
   ];
-}
-
-function groupShape({ project, region, name, cidrs, fqdns }: GcpDestGroup): object {
-  return { name: `projects/${project}/iap_tunnel/locations/${region}/destGroups/${name}`, cidrs, fqdns };
 }

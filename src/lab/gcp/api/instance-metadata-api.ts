@@ -1,5 +1,4 @@
 import type { GcpInstance } from '../inventory.ts';
-import { mayDo } from '../permissions.ts';
 import { link, metadataFingerprint } from './compute-shapes.ts';
 import { faults, GoogleFault } from './google-fault.ts';
 import type { GcpApiContext, GcpCall, GcpOperation } from './operation.ts';
@@ -57,7 +56,7 @@ export function instanceMetadataApi(context: GcpApiContext): readonly GcpOperati
       const { serviceAccount } = found;
       const actAs = 'iam.serviceAccounts.actAs';
       // Who may set its start script may act as the machine.
-      if (serviceAccount !== undefined && !mayDo(inventory(), call.caller.email, actAs, serviceAccount)) {
+      if (serviceAccount !== undefined && !context.iam.may(call.caller.email, actAs, serviceAccount)) {
         throw faults.denied(actAs, serviceAccount);
       }
       const metadata = newMetadata(call, found.metadata);

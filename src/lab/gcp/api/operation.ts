@@ -1,4 +1,6 @@
 import type { World } from '../../../runtime/world.ts';
+import type { AuditLog } from '../audit-log.ts';
+import type { GcpIam } from '../iam/gcp-iam.ts';
 import type { GcpInstance, GcpInventory, GcpProject } from '../inventory.ts';
 import type { OsLogin } from '../os-login.ts';
 import type { AccessGrant, TokenStore } from '../token-store.ts';
@@ -11,6 +13,9 @@ export interface GcpApiContext {
   readonly change: (vary: (inventory: GcpInventory) => GcpInventory) => void;
   readonly tokens: TokenStore;
   readonly osLogin: OsLogin;
+  /** Who may do what. */
+  readonly iam: GcpIam;
+  readonly audit: AuditLog;
   /** Blob of the host key that a machine wrote into its guest attributes. */
   readonly publishedHostKey: (instance: GcpInstance) => Buffer | undefined;
   /** No page of a list is longer. */
@@ -54,5 +59,8 @@ export const SERVICE_TITLES: Readonly<Record<string, string>> = {
   'iap.googleapis.com': 'Cloud Identity-Aware Proxy API',
   'iamcredentials.googleapis.com': 'IAM Service Account Credentials API',
   'oslogin.googleapis.com': 'Cloud OS Login API',
+  'cloudresourcemanager.googleapis.com': 'Cloud Resource Manager API',
+  'iam.googleapis.com': 'Identity and Access Management (IAM) API',
+  'logging.googleapis.com': 'Cloud Logging API',
   'serviceusage.googleapis.com': 'Service Usage API',
 };

@@ -1,4 +1,3 @@
-import { mayDo } from '../permissions.ts';
 import { faults } from './google-fault.ts';
 import type { GcpApiContext, GcpCall, GcpOperation } from './operation.ts';
 
@@ -22,7 +21,7 @@ export function osLoginApi(context: GcpApiContext): readonly GcpOperation[] {
       const { user = '' } = call.path;
       const permission = `oslogin.users.${action}`;
       const isOwn = user === call.caller.email;
-      if (!isOwn || !mayDo(inventory(), user, permission, `users/${user}`)) {
+      if (!isOwn || !context.iam.may(user, permission, `users/${user}`)) {
         throw faults.denied(permission, `users/${user}`);
       }
       return run(call, user);

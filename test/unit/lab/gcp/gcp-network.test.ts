@@ -1,16 +1,22 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
+import { AuditLog } from '../../../../src/lab/gcp/audit-log.ts';
 import { admitsTunnels, GcpLabNetwork } from '../../../../src/lab/gcp/gcp-network.ts';
+import { GcpIam } from '../../../../src/lab/gcp/iam/gcp-iam.ts';
 import { changeVm, type GcpFirewall, type GcpInventory } from '../../../../src/lab/gcp/inventory.ts';
 import { practiceProject } from '../../../../src/lab/gcp/practice-project.ts';
 import type { RelayTarget } from '../../../../src/lab/gcp/relay/core/relay-request.ts';
+import { manualWorld } from '../../../support/manual-world.ts';
 
 const ALICE = 'alice@example.com';
 const BOB = 'bob@example.com';
 
 function answers(inventory: GcpInventory = practiceProject()) {
+  const { world } = manualWorld();
   const network = new GcpLabNetwork({
     inventory: () => inventory,
+    iam: new GcpIam(world, () => inventory),
+    audit: new AuditLog(world),
     database: async (backend) => ({ host: backend, port: 1 }),
     service: async (machine, service) => ({ host: `${machine}/${service}`, port: 2 }),
     ssh: async (machineId) => ({ host: `${machineId}/ssh`, port: 3 }),
