@@ -59,13 +59,13 @@ async function call(lab: Lab, email: string, method: string, path: string, body?
 }
 
 suite('the product', () => {
-  test('Alice is denied before the binding, opens reports with it, and no other port', async (t) => {
+  test('Alice is denied before the binding, opens shop with it, and no other port', async (t) => {
     const { lab, start, run } = await cliLab(t);
     enforce(lab);
-    const command = ['sql', 'reports', '--port', 'auto'];
+    const command = ['sql', 'shop', '--port', 'auto'];
     const before = await run(command);
     assert.equal(before.code, 4, before.stderr);
-    lab.gcp.iam.bind(GROUP, { role: ACCESSOR, members: [READERS], condition: only('destination.port == 5432') });
+    lab.gcp.iam.bind(GROUP, { role: ACCESSOR, members: [READERS], condition: only('destination.port == 3306') });
     const open = start(command);
     const [, port] = await open.saw(/^ready 127\.0\.0\.1:(\d+) -> /m);
     const answer = await askPractice({ host: '127.0.0.1', port: Number(port) }, 'SELECT count(*) AS n FROM orders');
