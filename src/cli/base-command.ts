@@ -78,7 +78,7 @@ export abstract class BaseCommand extends Command {
       return;
     }
     const error = asCloudtunError(usage);
-    process.exitCode = error.exitCode;
+    process.exitCode = this.failureCode(error);
     if (this.jsonEnabled()) this.logJson(this.toErrorJson(error));
     else reportError(error, this.terminal, this.world.log.level);
   }
@@ -104,6 +104,11 @@ export abstract class BaseCommand extends Command {
   /** Ends with this exit code though the command has a result. */
   protected endWith(exitCode: number): void {
     process.exitCode ??= exitCode;
+  }
+
+  /** The exit code of a failure of our own. */
+  protected failureCode(error: CloudtunError): number {
+    return error.exitCode;
   }
 
   #interruptedBy(thrown: unknown): number | undefined {

@@ -38,6 +38,7 @@ export class Interruption implements Disposable {
   readonly #abort = new AbortController();
   readonly #listener = (name: EndingSignal) => this.#receive(name);
   #drainable: Drainable | undefined;
+  #relay: ((name: EndingSignal) => void) | undefined;
   #isDraining = false;
   #first: Interrupted | undefined;
   #signalCount = 0;
@@ -74,6 +75,16 @@ export class Interruption implements Disposable {
     this.#source.on('SIGHUP', reload);
   }
 
+  /** From now on, until the result is disposed, signals are this listener's alone, however many come: another program decides what they mean. */
+  relayTo(listener: (name: EndingSignal) => void): Disposable {
+    this.#relay = listener;
+    return {
+      [Symbol.dispose]: () => {
+        if (this.#relay === listener) this.#relay = undefined;
+      },
+    };
+  }
+
   /** Ends the command as a signal would, for another reason (a defect, a closed stdout). */
   end(reason: unknown, how: 'drain' | 'cut'): void {
     if (!this.#drainable) this.#abort.abort(reason);
@@ -86,6 +97,10 @@ export class Interruption implements Disposable {
   }
 
   #receive(name: EndingSignal): void {
+    if (this.#relay) {
+      this.#relay(name);
+      return;
+    }
     this.#first ??= Interrupted.by(name);
     this.#signalCount++;
     if (this.#signalCount > (this.#drainable ? 2 : 1)) this.#exit(this.#first.exitCode);

@@ -59,7 +59,7 @@ export abstract class TunnelCommand extends BaseCommand {
     await using app = await composeApp(this.world, questionOf(asked), this.prompts);
     try {
       if (flags.explain) return await this.#explain(app, asked);
-      const plan = permitted(app, await this.#withReason(name, asked));
+      const plan = permitted(app, await this.withReason(name, asked));
       return await this.#hold(app, name, plan, !flags['no-probe']);
     } catch (thrown) {
       throw withFirstSteps(thrown, app.firstSteps);
@@ -99,7 +99,7 @@ export abstract class TunnelCommand extends BaseCommand {
   }
 
   /** Asks for the reason that the policy wants, where somebody can answer. */
-  async #withReason(name: string, plan: TunnelPlan): Promise<TunnelPlan> {
+  protected async withReason(name: string, plan: TunnelPlan): Promise<TunnelPlan> {
     if (!lacksReason(plan) || !this.terminal.canAsk) return plan;
     const reason = await askReason(printable(name), this.signal);
     return { ...plan, request: { ...plan.request, reason } };

@@ -177,6 +177,8 @@ export const ERROR_CATALOGUE = {
   CT_JOURNAL: entry('local', 7, false, 'The journal cannot be written, so nothing was opened.'),
   CT_STATE: entry('local', 7, false, 'A state file cannot be read or written.'),
   CT_OUTPUT: entry('local', 7, false, 'Standard output cannot be written: a full disk, for example.'),
+  CT_COMMAND_NOT_FOUND: entry('usage', 127, false, 'The command that `exec` was to run does not exist.'),
+  CT_COMMAND_NOT_EXECUTABLE: entry('usage', 126, false, 'The command that `exec` was to run cannot be executed.'),
   CT_NETWORK: entry('network', 8, true, 'A connection to the cloud failed or broke.'),
   CT_PROXY: entry('network', 8, false, 'The proxy refused or broke the connection.'),
   CT_TLS: entry('network', 8, false, 'A certificate was not trusted. Name the CA bundle of your network.'),

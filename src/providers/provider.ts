@@ -1,3 +1,4 @@
+import type { Secret } from '../domain/secret.ts';
 import type {
   CloudTarget,
   DatabaseTarget,
@@ -160,6 +161,42 @@ export interface Logins {
   hostKeys(machine: MachineTarget, signal: AbortSignal): Promise<PublishedHostKeys | undefined>;
 }
 
+/** What a database takes instead of a password that somebody keeps. */
+export interface DatabaseToken {
+  /** As the database knows the login. */
+  readonly user: string;
+  readonly token: Secret;
+  /** Wall clock: no login is made with it later; connections that stand go on. */
+  readonly expiresAt: number;
+}
+
+/** What a secret of the cloud holds. */
+export interface StoredLogin {
+  /** Where the secret says it. */
+  readonly user?: string;
+  readonly password: Secret;
+}
+
+/** How clients log in to the cloud's databases, and by what they know them. */
+export interface DatabaseLogins {
+  /**
+   * A login of the caller's own identity, for the far endpoint itself: a token for `localhost` opens nothing.
+   *
+   * @param user as the catalogue has it; undefined: the caller's own, where the cloud derives it
+   * @throws CT_CONFIG where a user has to be named; CT_DENIED, CT_NO_CREDENTIALS …
+   */
+  token(database: DatabaseTarget, user: string | undefined, signal: AbortSignal): Promise<DatabaseToken>;
+  /**
+   * A login from the cloud's store of secrets: JSON with `username` and `password`, or the password alone.
+   *
+   * @param name as the catalogue has it
+   * @throws CT_CONFIG for a secret that is no login; CT_TARGET_NOT_FOUND, CT_DENIED …
+   */
+  stored(name: string, signal: AbortSignal): Promise<StoredLogin>;
+  /** PEM certificates of the authorities of this database's own certificate; undefined where the cloud does not tell. */
+  authorities(database: DatabaseTarget, signal: AbortSignal): Promise<string | undefined>;
+}
+
 /** A person signing in with a browser on any device. */
 export interface SignIn {
   /** What to show: open `url`, check that it shows `userCode`. */
@@ -197,6 +234,7 @@ export interface Provider extends AsyncDisposable {
   readonly signInAdvice?: readonly string[];
   /** Absent where this cloud has no way to let a key in. */
   readonly logins?: Logins;
+  readonly databaseLogins?: DatabaseLogins;
   signIn?(show: (signIn: SignIn) => void, signal: AbortSignal): Promise<LoginReport>;
 }
 

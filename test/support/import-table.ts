@@ -15,7 +15,7 @@ export interface ImportRow {
 }
 
 const GROUND = ['domain/**', 'runtime/**', 'types/**'];
-const SERVICES = ['broker/**', 'forward/**', 'socks/**', 'ssh/**', 'expose/**', 'plan/**'];
+const SERVICES = ['broker/**', 'forward/**', 'socks/**', 'ssh/**', 'expose/**', 'plan/**', 'exec/**'];
 
 export const IMPORT_TABLE: readonly ImportRow[] = [
   {
@@ -178,6 +178,11 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
       ...GROUND,
     ],
     why: 'the same path to a tunnel as the commands, without a command line: events are the objects of `--json`',
+  },
+  {
+    folder: 'exec',
+    may: ['exec/core/**', 'plan/**', 'broker/**', 'forward/**', 'providers/provider.ts', 'config/**', ...GROUND],
+    why: 'tunnels for the time of one command, and what its clients read; no terminal: commands and the library say how it looks',
   },
   {
     folder: 'lab',

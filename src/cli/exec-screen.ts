@@ -1,0 +1,86 @@
+import { formatDuration } from '../domain/duration.ts';
+import { formatEndpoint } from '../domain/endpoint.ts';
+import type { CloudtunError } from '../domain/errors.ts';
+import type { Millis } from '../domain/millis.ts';
+import type { OpenName } from '../exec/open-names.ts';
+import type { ForwardEvent, ForwardReport } from '../forward/forward-types.ts';
+import type { ChildEnd } from '../runtime/run-child.ts';
+import type { World } from '../runtime/world.ts';
+import type { Place } from './present/event-json.ts';
+import { closedJson, eventJson } from './present/event-json.ts';
+import { printable } from './present/printable.ts';
+import { remarkOn } from './present/tunnel-lines.ts';
+import type { Terminal } from './terminal.ts';
+
+/** What `exec` says of itself: everything on stderr, since stdout is the command's. With `--json` a JSON line for each event, there too. */
+export class ExecScreen {
+  readonly #world: World;
+  readonly #terminal: Terminal;
+  readonly #isJson: boolean;
+
+  /** @param terminal whose results go to stderr */
+  constructor(world: World, terminal: Terminal, isJson: boolean) {
+    this.#world = world;
+    this.#terminal = terminal;
+    this.#isJson = isJson;
+  }
+
+  note(text: string): void {
+    if (!this.#isJson) this.#terminal.note(printable(`cloudtun: ${text}`));
+  }
+
+  /** What is shown with `--quiet`, too. */
+  warn(text: string): void {
+    if (!this.#isJson) this.#terminal.complain(printable(`cloudtun: ${text}`));
+  }
+
+  event(name: string, event: ForwardEvent, placeOf: (cloud: 'aws' | 'gcp') => Place): void {
+    if (this.#isJson) {
+      const isDetail = event.type === 'tunnel' && event.event.type === 'phase';
+      if (isDetail && this.#world.log.level === 0) return;
+      this.#json({ name, ...eventJson(event, placeOf, this.#world.clock.wall()) });
+      return;
+    }
+    const remark = remarkOn(event);
+    if (remark === undefined) return;
+    const text = `${name}: ${remark.text}`;
+    if (remark.weight === 'note') this.note(text);
+    else if (remark.weight === 'debug') this.#world.log.debug(text);
+    else this.#world.log.info(text);
+  }
+
+  retry(name: string, error: CloudtunError, pause: Millis): void {
+    this.note(`${name}: ${error.message} (${error.code}); trying again in ${formatDuration(pause)}`);
+  }
+
+  ready({ name, local, took }: OpenName): void {
+    this.note(`${name} ready in ${formatDuration(took)} on ${formatEndpoint(local)}`);
+  }
+
+  /** @param reports in the order of the names */
+  ended(end: ChildEnd, took: Millis, names: readonly OpenName[], reports: readonly ForwardReport[]): void {
+    for (const [index, { reason, error }] of reports.entries()) {
+      const { name } = names[index]!;
+      if (this.#isJson) this.#json({ name, ...closedJson(reports[index]!, this.#world.clock.wall()) });
+      else if (reason !== 'ended') {
+        const why = error === undefined ? LOST_BY[reason] : `${error.message} (${error.code})`;
+        this.warn(`${name} was closed before the command ended: ${why ?? reason}`);
+      }
+    }
+    const how = end.signal === undefined ? `ended with ${end.exitCode}` : `was ended by ${end.signal}`;
+    const tunnels = names.length === 1 ? 'tunnel closed' : `${names.length} tunnels closed`;
+    const hasSessions = names.some(({ route }) => route.provider === 'aws');
+    const sessions = hasSessions ? (names.length === 1 ? ', session terminated' : ', sessions terminated') : '';
+    this.note(`command ${how} after ${formatDuration(took)}; ${tunnels}${sessions}`);
+  }
+
+  #json(value: object): void {
+    this.#terminal.result(JSON.stringify(value));
+  }
+}
+
+const LOST_BY: Readonly<Partial<Record<ForwardReport['reason'], string>>> = {
+  ttl: 'its time limit (--ttl) was over',
+  idle: 'nobody used it (--idle)',
+  policy: 'the hours of the policy are over',
+};
