@@ -9,6 +9,7 @@ import { BASTION_ID, LabProcess, WORKLOAD_PORT } from './lab-process.ts';
 import { manyConnections, smallExchanges, startHop } from './latency.ts';
 import { growthUnderLoad, soak } from './memory.ts';
 import { proxyStart } from './proxy-start.ts';
+import { spread } from './spread.ts';
 import { sshForward } from './ssh-forward.ts';
 import { startUp } from './start-up.ts';
 import { paced, unpaced } from './throughput.ts';
@@ -18,7 +19,7 @@ const { values: options } = parseArgs({
   options: {
     json: { type: 'boolean', default: false },
     rounds: { type: 'string', default: '5' },
-    only: { type: 'string', default: 'a,b,c,d,e,f,g,p' },
+    only: { type: 'string', default: 'a,b,c,d,e,f,g,p,s' },
     soak: { type: 'string', default: '0' },
   },
 });
@@ -48,6 +49,10 @@ if (groups.has('g')) {
 if (groups.has('p')) {
   say('p: proxy, start to banner');
   figures.push(...(await proxyStart(lab, rounds)));
+}
+if (groups.has('s')) {
+  say('s: several sessions');
+  figures.push(...(await spread(lab, Math.min(rounds, 3))));
 }
 if (groups.has('c') || groups.has('d') || groups.has('e')) {
   await lab.setFaults({ pacing: false, verifyInput: false });
