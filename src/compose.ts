@@ -1,6 +1,7 @@
 import type { HopOpener, TunnelOpener } from './broker/broker-types.ts';
 import { type Candidates, type CloudQuestion, candidateClouds } from './broker/candidate-clouds.ts';
 import { type CandidateCloud, combinedFailure } from './broker/settle-cloud.ts';
+import { StartLimiter } from './broker/start-limiter.ts';
 import { placeIn } from './config/tunnel-settings.ts';
 import { asCloudtunError } from './domain/errors.ts';
 import type { ProviderId } from './domain/target.ts';
@@ -71,6 +72,7 @@ function firstSteps(clouds: Clouds, { isGuess }: Candidates): readonly string[] 
 /**
  * Puts together what opens tunnels in the clouds that a target may be in. Asks nothing of them.
  *
+ * @param starts shared by all that this process composes; its own where it composes nothing else
  * @throws as `composeProviders`
  */
 export async function composeApp(
@@ -78,6 +80,7 @@ export async function composeApp(
   question: CloudQuestion,
   prompts: Prompts,
   clouds?: Clouds,
+  starts: StartLimiter = new StartLimiter(world),
 ): Promise<App> {
   const lifetime = new Lifetime();
   try {
@@ -108,7 +111,7 @@ export async function composeApp(
       memory: new LocalMemory(new HeapKeeper(world.clock)),
       contextFor: (provider) => {
         const connect = connectBy(world, provider.network ?? network);
-        return { world, provider, journal, ledger, connect, openHop: hopsOf(world) };
+        return { world, provider, journal, ledger, starts, connect, openHop: hopsOf(world) };
       },
       [Symbol.asyncDispose]: () => lifetime[Symbol.asyncDispose](),
     };

@@ -13,6 +13,7 @@ import type { AccessExplanation, Identity, Provider, SessionOptions } from '../p
 import type { World } from '../runtime/world.ts';
 import type { Tunnel } from '../transport/tunnel.ts';
 import type { SessionLedger } from './session-ledger.ts';
+import type { StartLimiter } from './start-limiter.ts';
 
 /*
  * What front ends and `compose.ts` need to know of the broker, the one path to a tunnel: resolve → identify → record → dial.
@@ -104,6 +105,8 @@ export interface BrokerContext {
   readonly provider: Provider;
   readonly journal: AuditSink;
   readonly ledger: SessionLedger;
+  /** One for the whole process. */
+  readonly starts: StartLimiter;
   readonly connect: TunnelOpener;
   readonly openHop: HopOpener;
 }

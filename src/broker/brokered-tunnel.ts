@@ -206,7 +206,7 @@ export class BrokeredTunnel implements OpenedTunnel {
     onEvent: TunnelEventListener,
     signal: AbortSignal,
   ): Promise<Tunnel> {
-    const { world, provider, ledger, connect } = this.#context;
+    const { world, provider, ledger, connect, starts } = this.#context;
     let route: Route | undefined;
     try {
       route = await this.#route(to, isFresh, signal);
@@ -218,6 +218,7 @@ export class BrokeredTunnel implements OpenedTunnel {
         sessionPlace(provider),
         targetLabel(route.target),
         (id) => this.#sessions.add(id),
+        (start, calledOff) => starts.run(this, accountName(provider), start, calledOff),
       );
       const tunnel = await connect(source, route.to, onEvent, signal, {
         keepActive: this.#request.keepActive === true,
@@ -258,6 +259,11 @@ export class BrokeredTunnel implements OpenedTunnel {
     this.#known.set(key, route);
     return route;
   }
+}
+
+/** Whoever complains that sessions are started too fast. */
+function accountName({ id, scope, profile = '', endpoint = '' }: BrokerContext['provider']): string {
+  return [id, scope, profile, endpoint].join(' ');
 }
 
 /** The way to what a machine itself connects to. */

@@ -16,6 +16,7 @@ const LATE_LIMIT: Millis = 10_000;
  *
  * @param target what a person would call the target
  * @param onSession told of every session that the cloud keeps
+ * @param inTurn lets a session be started when its turn comes
  */
 export function recordedSource(
   source: TicketSource,
@@ -23,7 +24,8 @@ export function recordedSource(
   ledger: SessionLedger,
   place: SessionPlace,
   target: string,
-  onSession: (id: string) => void = () => {},
+  onSession: (id: string) => void,
+  inTurn: (start: () => Promise<Ticket>, signal: AbortSignal) => Promise<Ticket>,
 ): TicketSource {
   const release = async (ticket: Ticket) => {
     await source.release(ticket);
@@ -34,7 +36,7 @@ export function recordedSource(
     kind: source.kind,
     async issue(to: RemoteEndpoint, signal: AbortSignal): Promise<Ticket> {
       signal.throwIfAborted();
-      const ticket = await issueWhole(source, world, to, signal);
+      const ticket = await inTurn(() => issueWhole(source, world, to, signal), signal);
       const session = sessionToEnd(ticket);
       if (session !== undefined) {
         ledger.add({ id: session, place, target, startedAt: isoTime(world.clock.wall()) });

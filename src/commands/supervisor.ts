@@ -1,3 +1,4 @@
+import { StartLimiter } from '../broker/start-limiter.ts';
 import { BaseCommand } from '../cli/base-command.ts';
 import { composeApp, farPortOf } from '../compose.ts';
 import { rotatingLog } from '../runtime/rotating-log.ts';
@@ -18,6 +19,7 @@ export default class Supervisor extends BaseCommand {
     const world = { ...this.world, log: warnings.of(rotatingLog(log, this.world.log.level, () => clock.wall())) };
     // Whoever started it may close the terminal; it has none.
     this.interruption.reloadOnHangup(() => {});
+    const starts = new StartLimiter(world);
     const draining = new AbortController();
     // The first signal drains everything, and the process ends after the last tunnel.
     using _draining = this.interruption.drainFirst({ drain: () => draining.abort(), cut: () => draining.abort() });
@@ -25,7 +27,7 @@ export default class Supervisor extends BaseCommand {
     await runSupervisor({
       world,
       // Nobody is there to be asked.
-      openApp: (asked, question) => composeApp(asked, question, {}),
+      openApp: (asked, question) => composeApp(asked, question, {}, undefined, starts),
       farPortOf,
       warnings,
       signal,

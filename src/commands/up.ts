@@ -1,4 +1,5 @@
 import { Args, Flags } from '@oclif/core';
+import { StartLimiter } from '../broker/start-limiter.ts';
 import { askReason } from '../cli/ask.ts';
 import { BaseCommand } from '../cli/base-command.ts';
 import { DOCUMENT_FLAG, hopsOf, listOf, SELECTION_FLAGS, TUNNEL_FLAGS, VIA_FLAG } from '../cli/flags.ts';
@@ -132,13 +133,14 @@ export default class Up extends BaseCommand {
 
   async #hold(names: readonly string[], flags: WishFlags): Promise<void> {
     const screens = new HeldScreens(this.world, this.terminal, this.jsonEnabled());
+    const starts = new StartLimiter(this.world);
     let worst: CloudtunError | undefined;
     await using foreground = new Foreground({
       world: this.world,
       names,
       flags,
       context: {
-        openApp: (world, question) => composeApp(world, question, this.prompts),
+        openApp: (world, question) => composeApp(world, question, this.prompts, undefined, starts),
         farPortOf,
         onOrphans: (orphans) => {
           for (const orphan of orphans) this.terminal.note(orphanNote(orphan));

@@ -1,4 +1,5 @@
 import { ERROR_CATALOGUE, type ErrorCode } from './error-catalogue.ts';
+import type { Millis } from './millis.ts';
 
 /** A labelled line under an error: `identity   arn:aws:…`. */
 export type ErrorDetail = readonly [label: string, text: string];
@@ -9,6 +10,8 @@ export interface CloudtunErrorOptions {
   readonly details?: readonly ErrorDetail[];
   /** The original error, never its text. */
   readonly cause?: unknown;
+  /** How long the service wants to be left alone, where it said so. */
+  readonly retryAfter?: Millis | undefined;
 }
 
 /** The one error class of cloudtun: a code for programs, a sentence for people, a hint for the next minute, a cause for us. */
@@ -17,12 +20,14 @@ export class CloudtunError extends Error {
   readonly code: ErrorCode;
   readonly hints: readonly string[];
   readonly details: readonly ErrorDetail[];
+  readonly retryAfter: Millis | undefined;
 
   constructor(code: ErrorCode, message: string, options: CloudtunErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.hints = options.hint === undefined ? [] : typeof options.hint === 'string' ? [options.hint] : options.hint;
     this.details = options.details ?? [];
+    this.retryAfter = options.retryAfter;
   }
 
   get exitCode(): number {

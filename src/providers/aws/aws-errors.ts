@@ -1,5 +1,6 @@
 import type { ErrorCode } from '../../domain/error-catalogue.ts';
 import { asCloudtunError, CloudtunError, type CloudtunErrorOptions, type ErrorDetail } from '../../domain/errors.ts';
+import type { Millis } from '../../domain/millis.ts';
 import { asNetworkError } from '../../runtime/network-errors.ts';
 import type { Identity } from '../provider.ts';
 
@@ -81,6 +82,8 @@ interface AnswerShape {
   readonly status: number | undefined;
   /** False when the answer was in no form that AWS uses: a sign-in page of a hotel, a proxy's own error page. */
   readonly isOfAws: boolean;
+  /** From the header Retry-After, where it is a number of seconds. */
+  readonly retryAfter: Millis | undefined;
 }
 
 /** The error code and HTTP status of an answer of AWS; undefined for anything else that was thrown. */
@@ -88,7 +91,18 @@ function answerOf(thrown: unknown): AnswerShape | undefined {
   if (!(thrown instanceof Error) || !('$metadata' in thrown)) return undefined;
   const metadata = thrown.$metadata as { httpStatusCode?: number } | undefined;
   const code = 'Code' in thrown && typeof thrown.Code === 'string' ? thrown.Code : thrown.name;
-  return { name: code, status: metadata?.httpStatusCode, isOfAws: '$fault' in thrown };
+  return {
+    name: code,
+    status: metadata?.httpStatusCode,
+    isOfAws: '$fault' in thrown,
+    retryAfter: retryAfterOf(thrown),
+  };
+}
+
+function retryAfterOf(thrown: Error): Millis | undefined {
+  const response = '$response' in thrown ? (thrown.$response as { headers?: Record<string, unknown> }) : undefined;
+  const header = response?.headers?.['retry-after'];
+  return typeof header === 'string' && /^\d{1,6}$/.test(header) ? Number(header) * 1_000 : undefined;
 }
 
 /** The code AWS gave (`DoesNotExistException`), for callers that expect one; undefined when it was no answer of AWS. */
@@ -152,6 +166,7 @@ function wording(code: ErrorCode, answer: AnswerShape, { call, login, identity }
       return {
         sentence: `AWS asked to slow down and went on asking; could not ${call.doing}`,
         hint: 'wait a minute and try again',
+        retryAfter: answer.retryAfter,
       };
     case 'CT_TARGET_OFFLINE':
       return {

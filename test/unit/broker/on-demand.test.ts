@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import type { BrokerContext, OpenedTunnel } from '../../../src/broker/broker-types.ts';
 import { openTunnel } from '../../../src/broker/open-tunnel.ts';
 import { SessionLedger } from '../../../src/broker/session-ledger.ts';
+import { StartLimiter } from '../../../src/broker/start-limiter.ts';
 import type { AuditEvent } from '../../../src/domain/audit-sink.ts';
 import { CloudtunError } from '../../../src/domain/errors.ts';
 import type { HostTarget, Route } from '../../../src/domain/target.ts';
@@ -28,6 +29,7 @@ async function anywhere(t: Parameters<typeof temporaryDirectory>[0], provider = 
     journal,
     ledger: new SessionLedger(world),
     openHop: noHop,
+    starts: new StartLimiter(world),
     ...transport,
   };
   const request = { kind: 'machine', text: 'bastion', to: [], anywhere: true } as const;

@@ -5,6 +5,7 @@ import { Journal } from '../../../src/audit/journal.ts';
 import type { BrokerContext, TunnelRequest } from '../../../src/broker/broker-types.ts';
 import { explainTunnel, openTunnel } from '../../../src/broker/open-tunnel.ts';
 import { SessionLedger } from '../../../src/broker/session-ledger.ts';
+import { StartLimiter } from '../../../src/broker/start-limiter.ts';
 import type { ErrorCode } from '../../../src/domain/error-catalogue.ts';
 import { CloudtunError } from '../../../src/domain/errors.ts';
 import { parseHopName } from '../../../src/domain/hop-name.ts';
@@ -25,7 +26,15 @@ async function broker(t: Parameters<typeof temporaryDirectory>[0], env: Record<s
   const journal = new Journal(world);
   t.after(() => journal[Symbol.asyncDispose]());
   const ledger = new SessionLedger(world);
-  const context: BrokerContext = { world, provider, journal, ledger, connect: transport.connect, openHop: noHop };
+  const context: BrokerContext = {
+    world,
+    provider,
+    journal,
+    ledger,
+    connect: transport.connect,
+    openHop: noHop,
+    starts: new StartLimiter(world),
+  };
   const events: TunnelEvent[] = [];
   return {
     context,

@@ -4,6 +4,7 @@ import { suite, test } from 'node:test';
 import { Journal } from '../../../src/audit/journal.ts';
 import { openTunnel } from '../../../src/broker/open-tunnel.ts';
 import { SessionLedger } from '../../../src/broker/session-ledger.ts';
+import { StartLimiter } from '../../../src/broker/start-limiter.ts';
 import type { ErrorCode } from '../../../src/domain/error-catalogue.ts';
 import { CloudtunError } from '../../../src/domain/errors.ts';
 import { FakeProvider, ORDERS } from '../../support/fake-provider.ts';
@@ -36,6 +37,7 @@ async function opened(t: Parameters<typeof temporaryDirectory>[0]) {
     ledger: new SessionLedger(world),
     connect: transport.connect,
     openHop: noHop,
+    starts: new StartLimiter(world),
   };
   const tunnel = await openTunnel(context, { kind: 'database', text: 'prod' }, { onEvent: () => {} }, never);
   t.after(async () => tunnel[Symbol.asyncDispose]());
