@@ -23,6 +23,8 @@ export interface ControlledLab {
   revokeTokens(email: string, forGood: boolean): void;
   /** Requests and frames that the relay saw. */
   relayJournal(): object;
+  /** Who decides about calls, by what (iam-settings.ts). Throws when it is wrong. */
+  setIam(settings: unknown): void;
   setSignIn(mode: SignInMode): void;
   requestStop(): void;
 }
@@ -36,6 +38,7 @@ const SIGN_IN_MODES: readonly SignInMode[] = ['page', 'approve', 'deny'];
  * - `GET /_lab/relay`: the journal of the IAP relay
  * - `POST /_lab/faults` `{ "api"?: [...], "gateway"?: {...}, "sessions"?: { "<id>": {...} | null }, "signIn"?: "approve", "gcpApi"?: [...],
  *   "relay"?: {...}, "ssh"?: {...} }`: each member that is given replaces what was set before
+ * - `POST /_lab/iam` `{ "aws"?: { "enforce": true, … }, "gcp"?: { "enforce": true, "groups": {…} }, "records"?: {…} }`: iam-settings.ts
  * - `POST /_lab/revoke` `{ "email": "…", "forGood"?: true }`: Google's tokens of a person
  * - `POST /_lab/stop`
  */
@@ -48,6 +51,8 @@ export async function answerControl(lab: ControlledLab, token: Secret, request: 
       return json(200, lab.relayJournal());
     case 'POST /_lab/revoke':
       return revoke(lab, request.body);
+    case 'POST /_lab/iam':
+      return attempt(() => lab.setIam(asObject(JSON.parse(request.body))));
     case 'POST /_lab/faults':
       return setFaults(lab, request.body);
     case 'POST /_lab/stop':
@@ -76,6 +81,15 @@ function setFaults(lab: ControlledLab, body: string): HttpAnswer {
     if (apiFaults !== undefined) lab.setApiFaults(apiFaults);
     if (gcpApiFaults !== undefined) lab.setGcpApiFaults(gcpApiFaults);
     if (mode !== undefined) lab.setSignIn(mode);
+    return json(200, { ok: true });
+  } catch (error) {
+    return json(400, { error: error instanceof Error ? error.message : String(error) });
+  }
+}
+
+function attempt(run: () => void): HttpAnswer {
+  try {
+    run();
     return json(200, { ok: true });
   } catch (error) {
     return json(400, { error: error instanceof Error ? error.message : String(error) });

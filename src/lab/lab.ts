@@ -21,8 +21,10 @@ import { LabNetwork } from './aws/network.ts';
 import { practiceAccount } from './aws/practice-account.ts';
 import { KeyRing } from './aws/principals.ts';
 import { SessionStore } from './aws/sessions.ts';
+import { Trail } from './aws/trail.ts';
 import type { CallLog } from './call-log.ts';
 import { type GcpLab, type GcpLabOptions, startGcpLab } from './gcp/gcp-lab.ts';
+import { setIam } from './iam-settings.ts';
 import { answerControl } from './lab-control.ts';
 import { LabDatabases } from './lab-databases.ts';
 import { joinEnvironments, type LabEnvironment, type LabProfiles, writeLabFiles } from './lab-environment.ts';
@@ -79,6 +81,8 @@ export interface Lab extends AsyncDisposable {
   readonly keys: KeyRing;
   /** Who may do what on AWS: policies decide once it enforces them. */
   readonly iam: IamGate;
+  /** What CloudTrail has of the calls. */
+  readonly trail: Trail;
   readonly kms: LabKms;
   readonly desk: SignInDesk;
   /** The sshd of the practice machines, with their host keys and files. */
@@ -164,12 +168,14 @@ async function buildLab(world: World, options: LabOptions, lifetime: Lifetime): 
     pageLimit: options.pageLimit ?? Number.POSITIVE_INFINITY,
   };
   const kms = new LabKms(context);
+  const trail = new Trail(world);
   const api = lifetime.use(
     await startAwsApi({
       ...context,
       kms,
       sshKeys,
       desk,
+      trail,
       sts: { mfaCode, webIdentityToken },
       control: (request) => answerControl(controlled, controlToken, request),
       onUpgrade: (request, socket, head) => {
@@ -224,6 +230,7 @@ async function buildLab(world: World, options: LabOptions, lifetime: Lifetime): 
     setGcpApiFaults: (list: readonly ApiFault[]) => gcp.apiFaults.set(list),
     setRelayFaults: (patch: object) => gcp.faults.set(patch),
     setSshFaults: (patch: object) => sshFaults.set(patch),
+    setIam: (settings: unknown) => setIam({ iam, trail, gcp }, settings),
     revokeTokens: (email: string, forGood: boolean) => gcp.tokens.revoke(email, forGood),
     relayJournal: () => ({
       requests: gcp.relay.requests(),
@@ -247,6 +254,7 @@ async function buildLab(world: World, options: LabOptions, lifetime: Lifetime): 
     },
     change,
     iam,
+    trail,
     sessions,
     gateway,
     faults,

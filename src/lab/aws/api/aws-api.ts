@@ -13,6 +13,7 @@ import { isOwnHost, ownHosts } from '../../own-host.ts';
 import type { AdmittedKeys } from '../../ssh/admitted-keys.ts';
 import type { LabResource } from '../iam/iam-gate.ts';
 import { checkSigV4, claimedScope } from '../sigv4-check.ts';
+import type { Trail, TrailCall } from '../trail.ts';
 import type { ApiCall, ApiContext, ApiService } from './api-service.ts';
 import {
   type ApiProtocol,
@@ -24,6 +25,7 @@ import {
   throttledFault,
   unavailableFault,
 } from './aws-fault.ts';
+import { cloudTrailApi } from './cloudtrail-api.ts';
 import { decideDevice, devicePage } from './device-page.ts';
 import { ec2Api } from './ec2-api.ts';
 import { iamApi } from './iam-api.ts';
@@ -34,6 +36,7 @@ import { rdsApi } from './rds-api.ts';
 import { routeCall, unknownOperation } from './route.ts';
 import type { SignInDesk } from './sign-in.ts';
 import { ssmApi } from './ssm-api.ts';
+import { ssoAdminApi } from './sso-admin-api.ts';
 import { type RestOperation, ssoApi } from './sso-api.ts';
 import { type StsSecrets, stsApi } from './sts-api.ts';
 import { xmlDocument } from './xml.ts';
@@ -44,6 +47,7 @@ export interface AwsApiOptions extends ApiContext {
   /** Where EC2 Instance Connect puts keys. */
   readonly sshKeys: AdmittedKeys;
   readonly desk: SignInDesk;
+  readonly trail: Trail;
   readonly sts: StsSecrets;
   /** Answers `/_lab/…`; undefined: not found. */
   readonly control: (request: ControlRequest) => Promise<HttpAnswer>;
@@ -129,6 +133,8 @@ class AwsApiHandler {
       options.kms.service(),
       instanceConnectApi(options, options.sshKeys),
       iamApi(options),
+      ssoAdminApi(options),
+      cloudTrailApi(options, options.trail),
     ];
     this.#rest = ssoApi(options, options.desk, () => `http://127.0.0.1:${port()}`);
   }
@@ -234,18 +240,40 @@ class AwsApiHandler {
         caller = call.key.principal.arn;
         if (!Object.hasOwn(service.operations, operation)) throw unknownOperation(service, operation);
         await this.#strike(action, service.protocol, caller);
+        const { 'user-agent': userAgent } = request.headers;
+        const trailed = { ...call, service: service.name, operation, userAgent, requestId };
         if (route.kind === 'query') {
           const chosen = route.service.operations[operation]!;
-          this.#authorize(service, action, call, chosen.resources?.(route.input, call), chosen.context?.(route.input));
-          return xmlAnswer(route.service, operation, await chosen.run(route.input, call), requestId);
+          const input = route.input.fields();
+          const output = await this.#trailed({ ...trailed, input }, async () => {
+            const resources = chosen.resources?.(route.input, call);
+            this.#authorize(service, action, call, resources, chosen.context?.(route.input));
+            return await chosen.run(route.input, call);
+          });
+          return xmlAnswer(route.service, operation, output, requestId);
         }
         const input = JsonInput.parse(body.toString());
         const chosen = route.service.operations[operation]!;
-        this.#authorize(service, action, call, chosen.resources?.(input, call), chosen.context?.(input));
-        const output = await chosen.run(input, call);
+        const output = await this.#trailed({ ...trailed, input: input.members() }, async () => {
+          this.#authorize(service, action, call, chosen.resources?.(input, call), chosen.context?.(input));
+          return await chosen.run(input, call);
+        });
         return { status: 200, contentType: 'application/x-amz-json-1.1', body: JSON.stringify(output) };
       },
     );
+  }
+
+  /** Runs a call, and writes the event that CloudTrail has of it. */
+  async #trailed<Output extends object>(call: TrailCall, run: () => Promise<Output>): Promise<Output> {
+    const { trail } = this.#options;
+    try {
+      const output = await run();
+      trail.succeeded(call, Object.fromEntries(Object.entries(output)));
+      return output;
+    } catch (error) {
+      if (error instanceof AwsFault) trail.failed(call, error.code, error.members.Message ?? error.message);
+      throw error;
+    }
   }
 
   /** Runs a call, turns what it throws into the protocol's error, and keeps a record of it. */

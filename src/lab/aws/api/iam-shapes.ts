@@ -27,7 +27,7 @@ export function readTags(input: QueryParameters): ReadonlyMap<string, string> {
 export const tagContext = (input: QueryParameters): IamContext => requestTags(Object.fromEntries(readTags(input)));
 
 /** Characters without white space, as IAM counts them (IAM quotas). */
-const LIMITS = { managed: 6_144, user: 2_048, role: 10_240, group: 5_120 } as const;
+const LIMITS = { managed: 6_144, user: 2_048, role: 10_240, group: 5_120, permissionSet: 10_240 } as const;
 
 /** @throws AwsFault MalformedPolicyDocument, LimitExceeded */
 export function checkDocument(document: string, holder: keyof typeof LIMITS): string {

@@ -30,6 +30,11 @@ export class JsonInput {
     return new JsonInput(asObject(value));
   }
 
+  /** Everything, as it came. */
+  members(): Readonly<Record<string, unknown>> {
+    return this.#members;
+  }
+
   /** @throws SerializationException, ValidationException */
   text(name: string, rules: TextRules = {}): string | undefined {
     const value = this.#members[name];

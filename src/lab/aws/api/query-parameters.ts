@@ -17,6 +17,11 @@ export class QueryParameters {
     this.#fields = new Map(new URLSearchParams(form));
   }
 
+  /** Everything but the name and version of the call, as it came. */
+  fields(): Readonly<Record<string, string>> {
+    return Object.fromEntries([...this.#fields].filter(([name]) => name !== 'Action' && name !== 'Version'));
+  }
+
   get(name: string): string | undefined {
     return this.#fields.get(name);
   }
