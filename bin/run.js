@@ -18,7 +18,9 @@ builtin('node:module').enableCompileCache();
 // An SSH client waits for the first byte of `proxy`: it has an entry of its own, without the command line framework.
 const words = process.argv.slice(2);
 const isForPeople = words.some((word) => ['-h', '--help', '--explain'].includes(word)) || process.env.CLOUDTUN_EXPLAIN;
-const entry = words[0] === 'proxy' && !isForPeople ? 'fast/main' : 'cli/main';
+const isProxy = words[0] === 'proxy' && !isForPeople;
+// Somebody pressed a key and waits: completion has one too.
+const entry = words[0] === '__complete' ? 'fast/complete' : isProxy ? 'fast/main' : 'cli/main';
 if (entry === 'cli/main') {
   // A tunnel makes much short-lived garbage around large buffers, which only a collection frees: a young generation that stays small is
   // collected often and cheaply, and keeps resident memory tens of megabytes lower. At the start it costs 15 ms, and `proxy` ends with

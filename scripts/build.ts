@@ -22,8 +22,8 @@ const root = join(import.meta.dirname, '..');
 const dist = join(root, 'dist');
 /** Says which inputs dist/ was made from. Not published (`files` in package.json). */
 const STAMP = '.build-stamp';
-/** The entry that bin/run.js starts for `proxy`. */
-const FAST_ENTRY = 'fast/main.js';
+/** The entries that bin/run.js starts for `proxy`, and for a shell that completes. */
+const FAST_ENTRIES = ['main', 'complete'];
 
 function fingerprint(): string {
   const inputs = [
@@ -90,7 +90,7 @@ const DYNAMIC_BUILTIN = /\bimport\(["'](?:node:)?(https?)["']\)/g;
 async function bundleFast(compiled: string, outDir: string): Promise<void> {
   const bundle = await rolldown({
     cwd: root,
-    input: { main: join(compiled, FAST_ENTRY) },
+    input: Object.fromEntries(FAST_ENTRIES.map((name) => [name, join(compiled, `fast/${name}.js`)])),
     platform: 'node',
     resolve: { mainFields: ['module', 'main'] },
     external: ['ssh2', 'yaml', 'zod', 'http-proxy-agent', 'https-proxy-agent', 'socks-proxy-agent'],

@@ -7,10 +7,12 @@ import { printable } from '../cli/present/printable.ts';
 import type { CloudListing, TargetsJson } from '../cli/present/targets-report.ts';
 import { composeProviders } from '../compose.ts';
 import { loadCatalogue } from '../config/load.ts';
+import { rememberedAs, rememberNames } from '../config/name-cache.ts';
 import { tunnelSettings } from '../config/tunnel-settings.ts';
 import { asCloudtunError } from '../domain/errors.ts';
 import { TARGET_KINDS } from '../domain/target.ts';
 import type { TargetQuery } from '../providers/provider.ts';
+import type { World } from '../runtime/world.ts';
 
 export default class Targets extends BaseCommand {
   static override summary = 'list what can be reached, and why not where not';
@@ -54,10 +56,19 @@ export default class Targets extends BaseCommand {
       this.terminal.complain(`${id} is missing here: ${printable(error.message)} (${error.code})`);
       for (const hint of error.hints) this.terminal.note(`  ${printable(hint)}`);
     }
+    remember(this.world, listings);
     if (!this.jsonEnabled()) {
       for (const line of targetsLines(listings, catalogue)) this.terminal.result(line);
     }
     return targetsJson(listings, catalogue);
+  }
+}
+
+/** For completion. */
+function remember(world: World, listings: readonly CloudListing[]): void {
+  for (const listing of listings) {
+    if (!('listed' in listing)) continue;
+    rememberNames(world, listing.place.label, rememberedAs(listing.listed.map(({ target }) => target)));
   }
 }
 

@@ -26,8 +26,5 @@ test('a clone that is not built runs its sources, with the same help as the mani
   assert.deepEqual([status.status, status.stdout], [0, 'no lab is running; start it with: cloudtun lab up\n']);
   const unknown = run('rsd');
   assert.equal(unknown.status, 2);
-  assert.match(
-    unknown.stderr,
-    /^error CT_USAGE: there is no command "rsd"\n {2}did you mean: cloudtun rds, cloudtun ssh\n/,
-  );
+  assert.match(unknown.stderr, /^error CT_USAGE: there is no command "rsd"\n {2}did you mean: cloudtun rds, /);
 });

@@ -207,7 +207,17 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
   },
   {
     folder: 'fast',
-    may: ['fast/**', 'cli/**', 'compose.ts', ...SERVICES, 'config/**', 'audit/**', 'providers/provider.ts', ...GROUND],
+    may: [
+      'fast/**',
+      'cli/**',
+      'compose.ts',
+      ...SERVICES,
+      'supervisor/**',
+      'config/**',
+      'audit/**',
+      'providers/provider.ts',
+      ...GROUND,
+    ],
     why: 'the short way to a stream on the standard streams: as a command, without the command line framework',
   },
   {
