@@ -9,7 +9,7 @@ import { dirname, join } from 'node:path';
 
 /** What may be in reach of index.ts; more is a leak of internals. */
 const PUBLIC =
-  /^(index|library\/tunnel-types|library\/tunnel-event|library\/open-tunnel|domain\/errors|domain\/error-catalogue)\.d\.ts$/;
+  /^(index|library\/tunnel-types|library\/tunnel-event|library\/open-tunnel|domain\/errors|domain\/error-catalogue|domain\/millis)\.d\.ts$/;
 
 const RELATIVE = /^(?:import|export) (?:type )?\{[^}]*\} from '(\.[^']+)\.ts';\n/gm;
 const BUILTIN = /^import type \{[^}]*\} from 'node:[^']+';\n/gm;
