@@ -2,6 +2,8 @@ import { Flags } from '@oclif/core';
 import { BaseCommand } from '../../cli/base-command.ts';
 import { usualShell } from '../../cli/present/shell-environment.ts';
 import { LAB_USERS } from '../../lab/databases/users.ts';
+import type { Lab } from '../../lab/lab.ts';
+import { askLab } from '../../lab/lab-client.ts';
 import { runLab, spawnLab } from '../../lab/lab-daemon.ts';
 import type { LabState } from '../../lab/lab-state.ts';
 
@@ -14,12 +16,24 @@ interface LabUpJson {
   readonly started: boolean;
 }
 
+/** `POST /_lab/iam` */
+const ENFORCED = { aws: { enforce: true }, gcp: { enforce: true } };
+
+function enforceIn(lab: Lab): void {
+  lab.iam.set(ENFORCED.aws);
+  lab.gcp.iam.enforce = ENFORCED.gcp.enforce;
+}
+
 export default class LabUp extends BaseCommand {
   static override summary =
     'start the embedded clouds: the protocols of AWS and Google Cloud on loopback, with machines and databases';
   static override examples = [
     '<%= config.bin %> lab up',
     '<%= config.bin %> lab up --foreground',
+    {
+      description: 'To try grants: nobody but the administrator may do anything at first.',
+      command: '<%= config.bin %> lab up --enforce',
+    },
     { description: 'Then, in the same shell:', command: 'eval "$(<%= config.bin %> lab env)"' },
   ];
   static override flags = {
@@ -27,22 +41,29 @@ export default class LabUp extends BaseCommand {
       description: 'stay in this process until Ctrl-C or lab down',
       env: 'CLOUDTUN_FOREGROUND',
     }),
+    enforce: Flags.boolean({
+      description: 'IAM policies and bindings decide, and only the administrator (profile admin) has any at first',
+    }),
   };
 
   async run(): Promise<void> {
     const { flags } = await this.parse(LabUp);
     if (flags.foreground) {
-      const onReady = (_lab: unknown, state: LabState) => this.#announce(state, true);
+      const onReady = (lab: Lab, state: LabState) => {
+        if (flags.enforce) enforceIn(lab);
+        this.#announce(state, true, flags.enforce);
+      };
       await runLab(this.world, { signal: this.signal, onReady });
       this.endAsTold();
       return;
     }
     this.terminal.progress('starting the lab ...');
     const { state, already } = await spawnLab(this.world);
-    this.#announce(state, !already);
+    if (flags.enforce) await askLab(this.world, state, 'POST', '/_lab/iam', ENFORCED);
+    this.#announce(state, !already, flags.enforce);
   }
 
-  #announce(state: LabState, isNew: boolean): void {
+  #announce(state: LabState, isNew: boolean, isEnforced: boolean): void {
     const { url, startedAt, process: owner } = state;
     if (this.jsonEnabled()) {
       const document: LabUpJson = { url, pid: owner.pid, startedAt, started: isNew };
@@ -50,6 +71,9 @@ export default class LabUp extends BaseCommand {
       return;
     }
     this.terminal.result(`lab ${isNew ? 'up' : 'was up'} on ${url} (pid ${owner.pid})`);
+    if (isEnforced) {
+      this.terminal.note('  permissions decide: until somebody is granted more, only --profile admin may do anything');
+    }
     const isFish = usualShell(this.world.env, this.world.platform) === 'fish';
     const [user] = LAB_USERS;
     this.terminal.note(isFish ? '  cloudtun lab env | source' : '  eval "$(cloudtun lab env)"');
