@@ -1,5 +1,4 @@
 import { ERROR_CATALOGUE, type ErrorCode } from './error-catalogue.ts';
-import type { Millis } from './millis.ts';
 
 /** A labelled line under an error: `identity   arn:aws:…`. */
 export type ErrorDetail = readonly [label: string, text: string];
@@ -10,8 +9,8 @@ export interface CloudtunErrorOptions {
   readonly details?: readonly ErrorDetail[];
   /** The original error, never its text. */
   readonly cause?: unknown;
-  /** How long the service wants to be left alone, where it said so. */
-  readonly retryAfter?: Millis | undefined;
+  /** How long the service wants to be left alone, in milliseconds, where it said so. */
+  readonly retryAfter?: number | undefined;
 }
 
 /** The one error class of cloudtun: a code for programs, a sentence for people, a hint for the next minute, a cause for us. */
@@ -20,7 +19,7 @@ export class CloudtunError extends Error {
   readonly code: ErrorCode;
   readonly hints: readonly string[];
   readonly details: readonly ErrorDetail[];
-  readonly retryAfter: Millis | undefined;
+  readonly retryAfter: number | undefined;
 
   constructor(code: ErrorCode, message: string, options: CloudtunErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });

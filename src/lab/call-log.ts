@@ -18,6 +18,16 @@ const MAX_RECORDS = 2_000;
 export class CallLog {
   #records: ApiCallRecord[] = [];
   readonly #counts = new Map<string, number>();
+  readonly #underWay = new Map<string, number>();
+  readonly #most = new Map<string, number>();
+
+  /** A call of this action is being answered until the result is called. */
+  begin(action: string): () => void {
+    const count = (this.#underWay.get(action) ?? 0) + 1;
+    this.#underWay.set(action, count);
+    this.#most.set(action, Math.max(count, this.#most.get(action) ?? 0));
+    return () => this.#underWay.set(action, this.#underWay.get(action)! - 1);
+  }
 
   add(record: ApiCallRecord): void {
     this.#counts.set(record.action, (this.#counts.get(record.action) ?? 0) + 1);
@@ -32,6 +42,11 @@ export class CallLog {
 
   count(action: string): number {
     return this.#counts.get(action) ?? 0;
+  }
+
+  /** How many calls of this action were under way at the same time, at most. */
+  mostAtOnce(action: string): number {
+    return this.#most.get(action) ?? 0;
   }
 
   counts(): Readonly<Record<string, number>> {

@@ -294,6 +294,7 @@ class AwsApiHandler {
         ...(arn === undefined ? {} : { caller: arn }),
       });
     };
+    const end = this.#calls.begin(action);
     try {
       const answer = await run();
       record('ok');
@@ -307,6 +308,8 @@ class AwsApiHandler {
       const fault = error instanceof AwsFault ? error : internalFault(protocol);
       record(fault.code);
       return faultAnswer(protocol, namespace, fault, requestId);
+    } finally {
+      end();
     }
   }
 
