@@ -2,12 +2,15 @@ import { Command, type Interfaces } from '@oclif/core';
 import { asCloudtunError, CloudtunError, systemCode } from '../domain/errors.ts';
 import type { Millis } from '../domain/millis.ts';
 import type { Prompts } from '../providers/provider.ts';
-import { streamLog } from '../runtime/log.ts';
+import { systemClock } from '../runtime/clock.ts';
+import { inheritedSockets } from '../runtime/inherited-sockets.ts';
+import { isoTime } from '../runtime/iso-time.ts';
+import { type Log, streamLog } from '../runtime/log.ts';
 import { systemWorld, type World } from '../runtime/world.ts';
 import { askMfaCode } from './ask.ts';
 import { GLOBAL_FLAGS } from './flags.ts';
 import { Interrupted, Interruption } from './interruption.ts';
-import { errorDocument, reportError, verbosity, wantsJson } from './report-error.ts';
+import { errorDocument, reportError, verbosity, wantsJson, wantsStructuredLog } from './report-error.ts';
 import { Terminal } from './terminal.ts';
 import { asUsageError } from './usage-error.ts';
 
@@ -119,9 +122,16 @@ export abstract class BaseCommand extends Command {
 
   #settle(level: number, isQuiet: boolean, mayAsk: boolean): void {
     const { stdout, stderr, stdin, env } = process;
-    const terminal = new Terminal({ stdout, stderr, stdin, env, isQuiet, mayAsk });
+    const isStructured = wantsStructuredLog(this.argv, env);
+    const logTime = isStructured && { logTime: () => isoTime(systemClock.wall()) };
+    const terminal = new Terminal({ stdout, stderr, stdin, env, isQuiet, mayAsk, ...logTime });
     this.terminal = terminal;
-    this.world = systemWorld({ log: streamLog((line) => terminal.complain(line), level, isQuiet) });
+    const plain = streamLog((line) => terminal.complain(line), level, isQuiet);
+    const inherited = inheritedSockets(env, process.pid);
+    this.world = systemWorld({
+      log: isStructured ? structuredLog(plain, terminal, isQuiet) : plain,
+      ...(inherited && { inherited }),
+    });
   }
 
   /** A reader that closed the pipe (`| head`) has what it wanted: what is open ends in order, without an error. */
@@ -141,6 +151,16 @@ export abstract class BaseCommand extends Command {
     this.interruption.end(error, 'cut');
     // What the defect has broken may be waited for by the very thing that should end.
     this.world.clock.after(DEFECT_LIMIT, () => process.exit(), { background: true });
+  };
+}
+
+/** The same lines with their levels. */
+function structuredLog({ level }: Log, terminal: Terminal, isQuiet: boolean): Log {
+  return {
+    level,
+    info: (message) => level >= 1 && terminal.log('info', message),
+    debug: (message) => level >= 2 && terminal.log('debug', message),
+    warn: (message) => !isQuiet && terminal.log('warning', message),
   };
 }
 

@@ -158,6 +158,25 @@ export const TUNNEL_FLAGS = {
   }),
 };
 
+/** For every command that serves until it is told to end: what programs around it may look at. */
+export const MONITOR_FLAGS = {
+  'ready-file': Flags.string({
+    description: 'write this file when everything is ready, and remove it at the end',
+    env: 'CLOUDTUN_READY_FILE',
+    helpValue: 'PATH',
+  }),
+  serve: Flags.string({
+    description: 'serve /healthz, /readyz and /metrics over HTTP (a port alone: on 127.0.0.1)',
+    env: 'CLOUDTUN_SERVE',
+    helpValue: '[ADDRESS:]PORT',
+  }),
+  'log-format': Flags.string({
+    description: 'how stderr is written (default: text)',
+    env: 'CLOUDTUN_LOG_FORMAT',
+    options: ['text', 'json'],
+  }),
+};
+
 /** A flag that may be repeated: oclif gives a list, but the bare text where it came from the environment (commas separate there). */
 export function listOf(value: string | readonly string[] | undefined): readonly string[] | undefined {
   return typeof value === 'string' ? value.split(',').map((item) => item.trim()) : value;

@@ -13,6 +13,15 @@ export function wantsJson(argv: readonly string[], env: Environment): boolean {
   return own.includes('--json') || TRUTHS.includes((env.CLOUDTUN_JSON ?? '').toLowerCase());
 }
 
+/** Whether `--log-format json` was given; asked before the arguments are parsed, as their errors are logged too. */
+export function wantsStructuredLog(argv: readonly string[], env: Environment): boolean {
+  const end = argv.indexOf('--');
+  const own = end === -1 ? argv : argv.slice(0, end);
+  const at = own.findLastIndex((word) => word === '--log-format' || word.startsWith('--log-format='));
+  const said = at === -1 ? env.CLOUDTUN_LOG_FORMAT : own[at] === '--log-format' ? own[at + 1] : own[at]!.slice(13);
+  return said === 'json';
+}
+
 /** `-v` counted, `-vv` and CLOUDTUN_VERBOSE=2 included; for errors that come before the arguments are parsed. */
 export function verbosity(argv: readonly string[], env: Environment): number {
   const end = argv.indexOf('--');
@@ -28,6 +37,7 @@ export function verbosity(argv: readonly string[], env: Environment): number {
 
 /** Shows an error in the form of spec section 10 on stderr. */
 export function reportError(error: CloudtunError, terminal: Terminal, level: number): void {
+  if (terminal.isStructured) return terminal.log('error', error.message, { code: error.code, error: errorJson(error) });
   const [headline = '', ...rest] = errorLines(error);
   const [word, code] = headline.split(/ |: /, 2);
   terminal.complain(headline.replace(`${word} ${code}`, terminal.paint('red', `${word} ${code}`)));

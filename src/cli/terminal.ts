@@ -16,9 +16,13 @@ export interface TerminalOptions {
   readonly isQuiet: boolean;
   /** `--no-input`: never ask. */
   readonly mayAsk: boolean;
+  /** `--log-format json`: what goes to stderr is an object a line, with this time. */
+  readonly logTime?: () => string;
 }
 
 export type Colour = 'red' | 'green' | 'yellow' | 'dim' | 'bold';
+
+export type LogLevel = 'debug' | 'info' | 'warning' | 'error';
 
 const CLEAR_LINE = '\r\u001b[2K';
 
@@ -59,12 +63,28 @@ export class Terminal {
 
   /** A line for people who wait; nothing with `--quiet`. */
   note(line: string): void {
-    if (!this.#options.isQuiet) this.complain(line);
+    if (!this.#options.isQuiet) this.log('info', line);
+  }
+
+  /** Whether stderr is for a program that reads a JSON object a line. */
+  get isStructured(): boolean {
+    return this.#options.logTime !== undefined;
+  }
+
+  /** A line of the log: as it is for people, `{time, level, message, …}` for programs. */
+  log(level: LogLevel, line: string, fields: object = {}): void {
+    const { logTime, stderr } = this.#options;
+    if (logTime === undefined) return this.#complain(line);
+    stderr.write(`${JSON.stringify({ time: logTime(), level, message: line.trim(), ...fields })}\n`);
   }
 
   /** The start of a line that the next result ends, where both go to one terminal; elsewhere a whole line, or none if empty. */
   partialNote(text: string): void {
     if (this.#options.isQuiet) return;
+    if (this.isStructured) {
+      if (text !== '') this.log('info', text);
+      return;
+    }
     this.#settle(true);
     const isShared = this.isWatched && this.#options.stdout.isTTY === true;
     if (isShared || text !== '') this.#options.stderr.write(isShared ? `${text} ` : `${text}\n`);
@@ -73,6 +93,10 @@ export class Terminal {
 
   /** A line that also `--quiet` shows: errors and warnings. */
   complain(line: string): void {
+    this.log('warning', line);
+  }
+
+  #complain(line: string): void {
     this.#settle(true);
     this.#options.stderr.write(`${line}\n`);
   }
@@ -80,7 +104,7 @@ export class Terminal {
   /** Shows what is being waited for, on a terminal only. */
   progress(text: string): void {
     const { stderr, isQuiet } = this.#options;
-    if (!this.isWatched || isQuiet || this.#isMidLine) return;
+    if (!this.isWatched || isQuiet || this.#isMidLine || this.isStructured) return;
     stderr.write(`${CLEAR_LINE}${this.paint('dim', text.slice(0, (stderr.columns || 80) - 1))}`);
     this.#hasProgress = true;
   }

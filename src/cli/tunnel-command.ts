@@ -5,7 +5,7 @@ import { composeApp } from '../compose.ts';
 import { formatEndpoint } from '../domain/endpoint.ts';
 import { asCloudtunError, CloudtunError } from '../domain/errors.ts';
 import type { ProviderId } from '../domain/target.ts';
-import type { ForwardReport, RunningForward } from '../forward/forward-types.ts';
+import type { ForwardEvent, ForwardReport, RunningForward } from '../forward/forward-types.ts';
 import { LimitWatch } from '../forward/limit-watch.ts';
 import type { App } from '../plan/app.ts';
 import { listenRules, openPlanned, type PlannedRequest, settled } from '../plan/open-planned.ts';
@@ -22,6 +22,7 @@ import { chooseTarget } from './choose-target.ts';
 import { withFirstSteps } from './first-steps.ts';
 import { ForwardScreen, outcomeOf } from './forward-screen.ts';
 import { heldFor } from './held-for.ts';
+import { isMonitored, type MonitorFlags, Monitoring, monitored, routeText, withMonitor } from './monitoring.ts';
 import { closedJson, errorEventJson, type Place } from './present/event-json.ts';
 import type { EventJson } from './present/event-schema.ts';
 import type { ExplanationJson } from './present/explain-report.ts';
@@ -46,20 +47,24 @@ export interface ServedPlan {
 /** A command that holds a tunnel open in the foreground until a signal, a limit or the cloud ends it. */
 export abstract class TunnelCommand extends BaseCommand {
   #isStreaming = false;
+  #monitorFlags: MonitorFlags = {};
 
   /** @param name what the user called the target */
   protected async hold(
     name: string,
     asked: TunnelPlan,
-    flags: { readonly explain: boolean; readonly 'no-probe'?: boolean; readonly fresh?: boolean },
+    flags: { readonly explain: boolean; readonly 'no-probe'?: boolean; readonly fresh?: boolean } & MonitorFlags,
   ): Promise<TunnelResult> {
     this.#isStreaming = !flags.explain;
-    const held = flags.explain || flags.fresh ? undefined : await heldFor(this.world, asked);
+    this.#monitorFlags = flags;
+    // What is looked at from outside has to be of this process.
+    const held =
+      flags.explain || flags.fresh || isMonitored(flags, this.world.env) ? undefined : await heldFor(this.world, asked);
     if (held) return await this.#follow(held);
     await using app = await composeApp(this.world, questionOf(asked), this.prompts);
     try {
       if (flags.explain) return await this.#explain(app, asked);
-      const plan = permitted(app, await this.withReason(name, asked));
+      const plan = permitted(app, await this.withReason(name, withMonitor(asked, flags)));
       return await this.#hold(app, name, plan, !flags['no-probe']);
     } catch (thrown) {
       throw withFirstSteps(thrown, app.firstSteps);
@@ -72,13 +77,26 @@ export abstract class TunnelCommand extends BaseCommand {
     const options = { placeOf: placesOf(app), name, user: plan.user, isJson: this.jsonEnabled() };
     const screen = new ForwardScreen(this.world, terminal, options);
     screen.opening();
-    const { onEvent } = screen;
+    await using monitoring = await this.monitoring([name]);
+    const onEvent = (event: ForwardEvent) => {
+      // First: whoever reads the line may look at once.
+      monitoring.changed(event.type === 'draining');
+      screen.onEvent(event);
+    };
     await using forward = await openPlanned(app, plan, planned, { isProbed, onEvent }, this.signal);
     using _ending = this.drainsFirst(forward);
+    monitoring.watch(() => [monitored(name, forward.status(), forward.local.flat(), routeText(forward.route(0)))]);
     await forward.ready;
+    monitoring.ready();
     if (!isProbed) terminal.note('  not probed: nothing is opened before the first connection');
     const report = await forward.closed;
     return this.ended(report, () => screen.closed(report));
+  }
+
+  /** Whatever looks at this command from outside, as its flags and systemd want it. @param names what has to be ready */
+  protected monitoring(names: readonly string[]): Promise<Monitoring> {
+    const fail = (error: unknown) => this.interruption.end(error, 'cut');
+    return Monitoring.start(this.world, { flags: this.#monitorFlags, names, version: this.config.version, fail });
   }
 
   /** The first signal drains, the second cuts. */

@@ -1,5 +1,5 @@
 import { Args, Flags } from '@oclif/core';
-import { DOCUMENT_FLAG, hopsOf, listOf, SELECTION_FLAGS, TUNNEL_FLAGS, VIA_FLAG } from '../cli/flags.ts';
+import { DOCUMENT_FLAG, hopsOf, listOf, MONITOR_FLAGS, SELECTION_FLAGS, TUNNEL_FLAGS, VIA_FLAG } from '../cli/flags.ts';
 import { TunnelCommand, type TunnelResult } from '../cli/tunnel-command.ts';
 import { farPortOf } from '../compose.ts';
 import { loadCatalogue } from '../config/load.ts';
@@ -39,6 +39,7 @@ export default class Forward extends TunnelCommand {
     ...SELECTION_FLAGS,
     ...TUNNEL_FLAGS,
     ...DOCUMENT_FLAG,
+    ...MONITOR_FLAGS,
     ...VIA_FLAG,
     local: Flags.string({
       char: 'L',

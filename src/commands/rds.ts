@@ -1,5 +1,5 @@
 import { Args, Flags } from '@oclif/core';
-import { AWS_FLAGS, DOCUMENT_FLAG, hopsOf, listOf, TUNNEL_FLAGS, VIA_FLAG } from '../cli/flags.ts';
+import { AWS_FLAGS, DOCUMENT_FLAG, hopsOf, listOf, MONITOR_FLAGS, TUNNEL_FLAGS, VIA_FLAG } from '../cli/flags.ts';
 import { TunnelCommand, type TunnelResult } from '../cli/tunnel-command.ts';
 import { loadCatalogue } from '../config/load.ts';
 import { planDatabase } from '../plan/tunnel-plan.ts';
@@ -26,6 +26,7 @@ export default class Rds extends TunnelCommand {
     ...AWS_FLAGS,
     ...TUNNEL_FLAGS,
     ...DOCUMENT_FLAG,
+    ...MONITOR_FLAGS,
     port: Flags.string({
       description: 'local port, or auto for any free one (default: the same one every day)',
       env: 'CLOUDTUN_PORT',

@@ -1,13 +1,16 @@
 import { Args, Flags } from '@oclif/core';
-import { DOCUMENT_FLAG, hopsOf, listOf, SELECTION_FLAGS, TUNNEL_FLAGS, VIA_FLAG } from '../cli/flags.ts';
+import { DOCUMENT_FLAG, hopsOf, listOf, MONITOR_FLAGS, SELECTION_FLAGS, TUNNEL_FLAGS, VIA_FLAG } from '../cli/flags.ts';
+import { monitored } from '../cli/monitoring.ts';
 import type { EventJson } from '../cli/present/event-schema.ts';
 import { SocksScreen } from '../cli/socks-screen.ts';
 import { placesOf, type ServedPlan, TunnelCommand, type TunnelResult } from '../cli/tunnel-command.ts';
 import { loadCatalogue } from '../config/load.ts';
+import { type Target, targetLabel } from '../domain/target.ts';
 import type { App } from '../plan/app.ts';
 import { openPlannedSocks } from '../plan/open-planned.ts';
 import { planSocks } from '../plan/tunnel-plan.ts';
 import { parseHostPattern, type SocksRules } from '../socks/rules.ts';
+import type { SocksEvent } from '../socks/socks-types.ts';
 
 const { 'no-probe': _nothingIsProbed, ...FLAGS } = TUNNEL_FLAGS;
 
@@ -38,6 +41,7 @@ export default class Socks extends TunnelCommand {
     ...SELECTION_FLAGS,
     ...FLAGS,
     ...DOCUMENT_FLAG,
+    ...MONITOR_FLAGS,
     ...VIA_FLAG,
     port: Flags.string({
       description: 'local port, or auto for any free one (default: 1080)',
@@ -76,9 +80,18 @@ export default class Socks extends TunnelCommand {
     const options = { placeOf: placesOf(app), name, isJson: this.jsonEnabled() };
     const screen = new SocksScreen(this.world, this.terminal, options);
     screen.opening();
-    await using socks = await openPlannedSocks(app, plan, planned, { rules: this.#rules, onEvent: screen.onEvent });
+    await using monitoring = await this.monitoring([name]);
+    let target: Target | undefined;
+    const onEvent = (event: SocksEvent) => {
+      if (event.type === 'serving') target = event.target;
+      monitoring.changed(event.type === 'draining');
+      screen.onEvent(event);
+    };
+    await using socks = await openPlannedSocks(app, plan, planned, { rules: this.#rules, onEvent });
     using _ending = this.drainsFirst(socks);
+    monitoring.watch(() => [monitored(name, socks.status(), socks.local, target && targetLabel(target))]);
     await socks.ready;
+    monitoring.ready();
     const report = await socks.closed;
     return this.ended(report, () => screen.closed(report));
   }

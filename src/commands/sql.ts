@@ -1,5 +1,5 @@
 import { Args, Flags } from '@oclif/core';
-import { GCP_FLAGS, hopsOf, listOf, TUNNEL_FLAGS, VIA_FLAG } from '../cli/flags.ts';
+import { GCP_FLAGS, hopsOf, listOf, MONITOR_FLAGS, TUNNEL_FLAGS, VIA_FLAG } from '../cli/flags.ts';
 import { TunnelCommand, type TunnelResult } from '../cli/tunnel-command.ts';
 import { loadCatalogue } from '../config/load.ts';
 import { planDatabase } from '../plan/tunnel-plan.ts';
@@ -27,6 +27,7 @@ export default class Sql extends TunnelCommand {
   static override flags = {
     ...GCP_FLAGS,
     ...TUNNEL_FLAGS,
+    ...MONITOR_FLAGS,
     port: Flags.string({
       description: 'local port, or auto for any free one (default: the same one every day)',
       env: 'CLOUDTUN_PORT',

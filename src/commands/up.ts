@@ -2,8 +2,9 @@ import { Args, Flags } from '@oclif/core';
 import { StartLimiter } from '../broker/start-limiter.ts';
 import { askReason } from '../cli/ask.ts';
 import { BaseCommand } from '../cli/base-command.ts';
-import { DOCUMENT_FLAG, hopsOf, listOf, SELECTION_FLAGS, TUNNEL_FLAGS, VIA_FLAG } from '../cli/flags.ts';
+import { DOCUMENT_FLAG, hopsOf, listOf, MONITOR_FLAGS, SELECTION_FLAGS, TUNNEL_FLAGS, VIA_FLAG } from '../cli/flags.ts';
 import { HeldScreens } from '../cli/held-screens.ts';
+import { checkMonitorAddress, type MonitorFlags, Monitoring } from '../cli/monitoring.ts';
 import { ownCommand } from '../cli/own-command.ts';
 import { errorEventJson } from '../cli/present/event-json.ts';
 import { orphanNote } from '../cli/present/orphan-note.ts';
@@ -45,6 +46,7 @@ export default class Up extends BaseCommand {
     ...HELD_FLAGS,
     ...DOCUMENT_FLAG,
     ...VIA_FLAG,
+    ...MONITOR_FLAGS,
     all: Flags.boolean({ description: 'every target of cloudtun.yaml that names its far end', env: 'CLOUDTUN_ALL' }),
     'on-demand': Flags.boolean({
       description: 'listen at once, open at the first connection, close when unused',
@@ -73,7 +75,7 @@ export default class Up extends BaseCommand {
     };
     const targets = expandGroups(names, catalogue);
     const wished = await this.#withReason(targets, wish, catalogue);
-    if (flags.foreground) await this.#hold(names, wished);
+    if (flags.foreground) await this.#hold(names, targets, wished, flags, catalogue);
     else await this.#bringUp(targets, wished, flags['no-wait']);
   }
 
@@ -131,9 +133,22 @@ export default class Up extends BaseCommand {
     for await (const _ of supervisor.ask({ do: 'down', names, cut: true }));
   }
 
-  async #hold(names: readonly string[], flags: WishFlags): Promise<void> {
+  async #hold(
+    names: readonly string[],
+    targets: readonly string[],
+    flags: WishFlags,
+    monitorFlags: MonitorFlags,
+    catalogue: Catalogue,
+  ): Promise<void> {
+    checkMonitorAddress(monitorFlags, catalogue.policy);
     const screens = new HeldScreens(this.world, this.terminal, this.jsonEnabled());
     const starts = new StartLimiter(this.world);
+    await using monitoring = await Monitoring.start(this.world, {
+      flags: monitorFlags,
+      names: targets,
+      version: this.config.version,
+      fail: (error) => this.interruption.end(error, 'cut'),
+    });
     let worst: CloudtunError | undefined;
     await using foreground = new Foreground({
       world: this.world,
@@ -146,8 +161,12 @@ export default class Up extends BaseCommand {
           for (const orphan of orphans) this.terminal.note(orphanNote(orphan));
         },
       },
-      onEvent: screens.onEvent,
+      onEvent: (reply) => {
+        screens.onEvent(reply);
+        monitoring.changed(false);
+      },
       onClosed: (name, report) => {
+        monitoring.changed(false);
         const closed = screens.screen(name).closed(report);
         if (this.jsonEnabled()) this.terminal.result(JSON.stringify(closed));
         if (report.error) worst ??= asCloudtunError(report.error);
@@ -156,16 +175,21 @@ export default class Up extends BaseCommand {
     // In a terminal, SIGHUP says that it was closed.
     if (!this.terminal.isWatched) {
       this.interruption.reloadOnHangup(() => {
-        foreground.reload().catch((error: unknown) => {
+        monitoring.reloading(foreground.reload()).catch((error: unknown) => {
           this.world.log.warn(`${asCloudtunError(error).message}; what is open stays as it was`);
         });
       });
     }
     using _draining = this.interruption.drainFirst({
-      drain: () => void foreground.drain(),
+      drain: () => {
+        monitoring.changed(true);
+        void foreground.drain();
+      },
       cut: () => foreground.cut(),
     });
+    monitoring.watch(() => foreground.set.list());
     await foreground.start();
+    monitoring.ready();
     await foreground.ended;
     this.endAsTold();
     if (worst) {

@@ -161,6 +161,12 @@ export const ERROR_CATALOGUE = {
     false,
     'A tunnel of this name is held with other settings. Close it first, then bring it up as it is wanted now.',
   ),
+  CT_READY_FILE: entry(
+    'local',
+    7,
+    false,
+    'The ready file cannot be used: it belongs to somebody else, its directory is missing, or the disk is full.',
+  ),
   CT_PORT_BUSY: entry(
     'local',
     7,

@@ -1,4 +1,5 @@
 import { type Clock, systemClock } from './clock.ts';
+import type { InheritedSockets } from './inherited-sockets.ts';
 import { type Log, silentLog } from './log.ts';
 import { type Paths, xdgPaths } from './paths.ts';
 import { type Random, systemRandom } from './random.ts';
@@ -15,6 +16,8 @@ export interface World {
   readonly pid: number;
   readonly platform: string;
   readonly cwd: string;
+  /** Sockets that systemd listens on for this process; absent where it passed none. */
+  readonly inherited?: InheritedSockets;
 }
 
 /** The real one. Tests spread it and replace what they drive by hand. */

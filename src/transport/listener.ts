@@ -1,4 +1,4 @@
-import { createServer, isIPv6, type Server, type Socket } from 'node:net';
+import { createServer, isIPv6, type Server, type ServerOpts, type Socket } from 'node:net';
 import { formatEndpoint, type LocalEndpoint } from '../domain/endpoint.ts';
 import { systemCode } from '../domain/errors.ts';
 import { bindAddresses, isLoopbackAddress } from '../runtime/loopback.ts';
@@ -8,6 +8,17 @@ import { bindError, type FindPortHolder } from './bind-error.ts';
 
 /** TCP keep-alive on local connections, below common middlebox limits (spec section 5.6). */
 const KEEP_ALIVE_DELAY = 25_000;
+/**
+ * Half-open: a client that has sent all it has to say may still wait for the answer. Paused: Node would read 64 KiB of each accepted
+ * client by itself, and a thousand may come at once.
+ */
+const LOCAL_SOCKETS: ServerOpts = {
+  allowHalfOpen: true,
+  pauseOnConnect: true,
+  noDelay: true,
+  keepAlive: true,
+  keepAliveInitialDelay: KEEP_ALIVE_DELAY,
+};
 /** How often another free port is tried when the one the system gave is taken on the second address. */
 const FREE_PORT_ATTEMPTS = 16;
 
@@ -37,7 +48,7 @@ export async function openListener(
   findHolder: FindPortHolder = findPortHolder,
 ): Promise<Listener> {
   const addresses = [...new Set(options.bind.flatMap(bindAddresses))];
-  const servers = await bindAll(addresses, options, findHolder);
+  const servers = await bindAll(world, addresses, options, findHolder);
   const local = servers.map((server, index) => ({ host: addresses[index]!, port: boundPort(server) }));
   for (const server of servers) {
     server.on('error', (error) => world.log.warn(`the local listener had trouble: ${error.message}`));
@@ -57,6 +68,7 @@ export async function openListener(
 }
 
 async function bindAll(
+  world: World,
   addresses: readonly string[],
   options: ListenerOptions,
   findHolder: FindPortHolder,
@@ -66,7 +78,8 @@ async function bindAll(
     let port = options.port;
     try {
       for (const address of addresses) {
-        const server = await bindOne(address, port, options.onConnection);
+        const inherited = world.inherited?.take({ host: address, port }, LOCAL_SOCKETS, options.onConnection);
+        const server = (await inherited) ?? (await bindOne(address, port, options.onConnection));
         servers.push(server);
         port = boundPort(server);
       }
@@ -81,22 +94,11 @@ async function bindAll(
 }
 
 function bindOne(address: string, port: number, onConnection: (socket: Socket) => void): Promise<Server> {
-  const server = createServer(
-    // Half-open: a client that has sent all it has to say may still wait for the answer. Paused: Node would read 64 KiB of each
-    // accepted client by itself, and a thousand may come at once.
-    {
-      allowHalfOpen: true,
-      pauseOnConnect: true,
-      noDelay: true,
-      keepAlive: true,
-      keepAliveInitialDelay: KEEP_ALIVE_DELAY,
-    },
-    (socket) => {
-      // A client may reset the connection before anybody looks after it; without a listener that would end the process.
-      socket.on('error', () => {});
-      onConnection(socket);
-    },
-  );
+  const server = createServer(LOCAL_SOCKETS, (socket) => {
+    // A client may reset the connection before anybody looks after it; without a listener that would end the process.
+    socket.on('error', () => {});
+    onConnection(socket);
+  });
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     // ipv6Only: `::` would otherwise take the IPv4 addresses too, and `0.0.0.0` of the same rule would find itself in the way.

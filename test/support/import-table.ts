@@ -15,7 +15,7 @@ export interface ImportRow {
 }
 
 const GROUND = ['domain/**', 'runtime/**', 'types/**'];
-const SERVICES = ['broker/**', 'forward/**', 'socks/**', 'ssh/**', 'expose/**', 'plan/**', 'exec/**'];
+const SERVICES = ['broker/**', 'forward/**', 'socks/**', 'ssh/**', 'expose/**', 'plan/**', 'exec/**', 'monitor/**'];
 
 export const IMPORT_TABLE: readonly ImportRow[] = [
   {
@@ -164,6 +164,12 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
     may: ['supervisor/core/**', ...SERVICES, 'providers/provider.ts', 'config/**', ...GROUND],
     packages: ['zod'],
     why: 'it runs the services, and they do not know of it; `compose` is handed in (zod checks what comes over its socket)',
+  },
+  {
+    folder: 'monitor',
+    may: ['forward/forward-types.ts', 'transport/listener.ts', ...GROUND],
+    packages: ['prom-client'],
+    why: 'how tunnels are, for programs outside: it looks at their status and knows nothing else of them',
   },
   {
     folder: 'library',
