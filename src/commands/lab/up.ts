@@ -43,6 +43,7 @@ export default class LabUp extends BaseCommand {
     }),
     enforce: Flags.boolean({
       description: 'IAM policies and bindings decide, and only the administrator (profile admin) has any at first',
+      env: 'CLOUDTUN_ENFORCE',
     }),
   };
 
