@@ -10,6 +10,7 @@ import type { Prompts } from './providers/provider.ts';
 import type { Cloud } from './providers/registry.ts';
 import { Lifetime } from './runtime/lifetime.ts';
 import type { NetworkSettings } from './runtime/network.ts';
+import type { WakeWatch } from './runtime/wake-watch.ts';
 import type { World } from './runtime/world.ts';
 
 /*
@@ -84,21 +85,32 @@ export async function composeApp(
 ): Promise<App> {
   const lifetime = new Lifetime();
   try {
-    const [{ Journal }, { SessionLedger }, { networkSettings }, { PeerWatch }, { LocalMemory }, { HeapKeeper }] =
-      await Promise.all([
-        import('./audit/journal.ts'),
-        import('./broker/session-ledger.ts'),
-        import('./runtime/network.ts'),
-        import('./transport/peer-watch.ts'),
-        import('./transport/local-memory.ts'),
-        import('./runtime/heap-keeper.ts'),
-      ]);
+    const [
+      { Journal },
+      { SessionLedger },
+      { networkSettings },
+      { PeerWatch },
+      { LocalMemory },
+      { HeapKeeper },
+      { WakeWatch },
+      { resolveHost },
+    ] = await Promise.all([
+      import('./audit/journal.ts'),
+      import('./broker/session-ledger.ts'),
+      import('./runtime/network.ts'),
+      import('./transport/peer-watch.ts'),
+      import('./transport/local-memory.ts'),
+      import('./runtime/heap-keeper.ts'),
+      import('./runtime/wake-watch.ts'),
+      import('./runtime/resolve-host.ts'),
+    ]);
     const journal = lifetime.use(new Journal(world));
     const network = lifetime.use(await networkSettings(world));
     const { candidates, providers, firstSteps } = lifetime.use(
       await composeProviders(world, question, prompts, clouds),
     );
     const ledger = new SessionLedger(world);
+    const wake = new WakeWatch(world.clock);
     return {
       world,
       candidates,
@@ -110,8 +122,8 @@ export async function composeApp(
       peers: new PeerWatch(world),
       memory: new LocalMemory(new HeapKeeper(world.clock)),
       contextFor: (provider) => {
-        const connect = connectBy(world, provider.network ?? network);
-        return { world, provider, journal, ledger, starts, connect, openHop: hopsOf(world) };
+        const connect = connectBy(world, provider.network ?? network, wake);
+        return { world, provider, journal, ledger, starts, connect, openHop: hopsOf(world), wake, resolveHost };
       },
       [Symbol.asyncDispose]: () => lifetime[Symbol.asyncDispose](),
     };
@@ -129,9 +141,9 @@ function hopsOf(world: World): HopOpener {
   };
 }
 
-function connectBy(world: World, network: NetworkSettings): TunnelOpener {
+function connectBy(world: World, network: NetworkSettings, wake: WakeWatch): TunnelOpener {
   return async (source, to, onEvent, signal, options) => {
     const { openTunnel } = await import('./transport/dialers.ts');
-    return openTunnel(world, source, to, { ...options, network, onEvent }, signal);
+    return openTunnel(world, source, to, { ...options, network, wake, onEvent }, signal);
   };
 }

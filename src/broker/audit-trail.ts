@@ -1,6 +1,7 @@
 import type { AuditEvent, AuditSink } from '../domain/audit-sink.ts';
 import { formatEndpoint } from '../domain/endpoint.ts';
 import type { CloudtunError } from '../domain/errors.ts';
+import type { SessionEnding } from '../domain/session-ending.ts';
 import { farEndpoint, type Route, targetLabel } from '../domain/target.ts';
 import type { TunnelEvent } from '../domain/tunnel-event.ts';
 import type { Identity } from '../providers/provider.ts';
@@ -23,7 +24,7 @@ export interface TrailSubject {
 
 /**
  * The records of one tunnel in the journal, tied together by an id: `open` (before the first session to each endpoint), `session`,
- * `renewal`, `client`, `denial`, `end`; `identity` where who asks was learned later. Without `open` there is no tunnel; when a later one cannot be written, that is one warning.
+ * `renewal`, `moved`, `sign-in`, `client`, `denial`, `end`; `identity` where who asks was learned later. Without `open` there is no tunnel; when a later one cannot be written, that is one warning.
  */
 export class AuditTrail {
   readonly #world: World;
@@ -79,11 +80,21 @@ export class AuditTrail {
           change: 'ended',
           session: event.sessionId,
           why: event.reason,
+          ...(event.ending && endingFields(event.ending)),
           ...(event.error && errorFields(event.error)),
         });
         break;
       case 'renewed':
         this.#note('renewal', { session: event.sessionId, how: event.how, downtimeMs: Math.round(event.downtime) });
+        break;
+      case 'moved':
+        this.#note('moved', { why: event.what, openStreams: event.openStreams });
+        break;
+      case 'sign-in-needed':
+        this.#note('sign-in', { change: 'needed', ...errorFields(event.error) });
+        break;
+      case 'signed-in':
+        this.#note('sign-in', { change: 'done', afterMs: Math.round(event.after) });
         break;
       default:
         break;
@@ -164,6 +175,18 @@ export class AuditTrail {
       this.#world.log.warn(`${why}; the tunnel goes on, and the journal has a gap`);
     }
   }
+}
+
+function endingFields({ cause, by, closeCode, sent, acknowledged, received, next }: SessionEnding) {
+  return {
+    cause,
+    by,
+    ...(closeCode !== undefined && { closeCode }),
+    ...(sent !== undefined && { sent }),
+    ...(acknowledged !== undefined && { acknowledged }),
+    ...(received !== undefined && { received }),
+    ...(next !== undefined && { next }),
+  };
 }
 
 function errorFields(error: CloudtunError): { code: string; message: string } {

@@ -3,6 +3,7 @@ import type { Dialer } from '../domain/dialer.ts';
 import type { RemoteEndpoint } from '../domain/endpoint.ts';
 import type { CloudtunError } from '../domain/errors.ts';
 import type { HopName } from '../domain/hop-name.ts';
+import type { Intervals } from '../domain/intervals.ts';
 import type { Millis } from '../domain/millis.ts';
 import type { SessionCount } from '../domain/session-count.ts';
 import type { SessionFigures } from '../domain/session-figures.ts';
@@ -10,6 +11,8 @@ import type { FarHostTarget, MachineTarget, Route, Target } from '../domain/targ
 import type { TicketSource } from '../domain/ticket.ts';
 import type { TunnelEventListener } from '../domain/tunnel-event.ts';
 import type { AccessExplanation, Identity, Provider, SessionOptions } from '../providers/provider.ts';
+import type { HostResolver } from '../runtime/resolve-host.ts';
+import type { WakeWatch } from '../runtime/wake-watch.ts';
 import type { World } from '../runtime/world.ts';
 import type { Tunnel } from '../transport/tunnel.ts';
 import type { SessionLedger } from './session-ledger.ts';
@@ -29,6 +32,8 @@ interface AnySessionOptions extends SessionOptions {
   readonly keepActive?: true;
   /** Over how many sessions connections spread, where a session carries several; one when absent. */
   readonly sessions?: SessionCount;
+  /** The usual ones when absent. */
+  readonly intervals?: Intervals;
 }
 
 /** Any port of a machine, or of hosts that it reaches. One route is made for each endpoint, in order. */
@@ -70,7 +75,11 @@ export type TunnelOpener = (
   to: RemoteEndpoint,
   onEvent: TunnelEventListener,
   signal: AbortSignal,
-  options?: { readonly keepActive?: boolean; readonly sessions?: SessionCount },
+  options?: {
+    readonly keepActive?: boolean;
+    readonly sessions?: SessionCount;
+    readonly intervals?: Intervals;
+  },
 ) => Promise<Tunnel>;
 
 /** A server that is logged in to on the way. */
@@ -109,6 +118,10 @@ export interface BrokerContext {
   readonly starts: StartLimiter;
   readonly connect: TunnelOpener;
   readonly openHop: HopOpener;
+  /** Tells of sleep and of a changed network; one for all of a process. */
+  readonly wake?: WakeWatch;
+  /** Asks this machine's own resolver; absent: names are not looked up here. */
+  readonly resolveHost?: HostResolver;
 }
 
 /** A client of a front end came or went; the journal keeps it. */

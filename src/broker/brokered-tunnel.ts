@@ -2,6 +2,7 @@ import type { Dialer, TunnelStream } from '../domain/dialer.ts';
 import { formatEndpoint, type RemoteEndpoint } from '../domain/endpoint.ts';
 import type { ErrorCode } from '../domain/error-catalogue.ts';
 import { asCloudtunError, CloudtunError } from '../domain/errors.ts';
+import { INTERVALS } from '../domain/intervals.ts';
 import type { Millis } from '../domain/millis.ts';
 import { type CloudTarget, type MachineTarget, type Route, targetLabel } from '../domain/target.ts';
 import type { TunnelEvent, TunnelEventListener } from '../domain/tunnel-event.ts';
@@ -10,12 +11,14 @@ import type { Timer } from '../runtime/clock.ts';
 import type { Tunnel } from '../transport/tunnel.ts';
 import { AuditTrail } from './audit-trail.ts';
 import type { BrokerContext, OpenedTunnel, TunnelFigures, TunnelRequest } from './broker-types.ts';
+import type { DestinationOptions } from './destination.ts';
 import { type DestinationHops, Destinations, ON_DEMAND } from './destinations.ts';
 import { HopDialer } from './hop-dialer.ts';
 import { recordedSource } from './recorded-source.ts';
 import { findRoute, findRouteAnywhere, findTarget } from './route.ts';
 import { sessionPlace } from './session-ledger.ts';
 import { sumFigures } from './sum-figures.ts';
+import { type Watched, WhereaboutsWatch } from './whereabouts-watch.ts';
 
 /** Routes that are remembered; what is forgotten is asked for again. */
 const KNOWN_LIMIT = 256;
@@ -68,6 +71,8 @@ export class BrokeredTunnel implements OpenedTunnel {
   #hasSession = false;
   readonly #tellLost: (error: CloudtunError) => void;
   readonly #destinations: Destinations[] = [];
+  readonly #life: DestinationOptions;
+  readonly #watch: WhereaboutsWatch;
 
   constructor(
     context: BrokerContext,
@@ -84,6 +89,16 @@ export class BrokeredTunnel implements OpenedTunnel {
     this.#request = request;
     this.#askWho = askWho;
     this.#startedAt = context.world.clock.now();
+    this.#life = { intervals: request.intervals, wake: context.wake };
+    this.#watch = new WhereaboutsWatch({
+      world: context.world,
+      intervals: request.intervals ?? INTERVALS,
+      wake: context.wake,
+      finder: context.provider.finder,
+      request,
+      resolveHost: context.resolveHost,
+      watched: () => this.#watched(),
+    });
     this.#trail = newTrail(context, request, identity);
     this.client = (record) => this.#trail.client(record);
     this.denied = (error) => this.#trail.denied(error, routes[0]);
@@ -106,17 +121,32 @@ export class BrokeredTunnel implements OpenedTunnel {
         onEvent(event);
       },
       onRefused: (to, error) => {
+        this.#watch.soon();
         if (isDenial(error)) this.#trail.denied(error, this.#known.get(formatEndpoint(to).toLowerCase()));
       },
+      onDoubt: () => this.#watch.soon(),
       onLost: this.#tellLost,
     };
     this.dialer = this.#isRouted
       ? this.#routed(hops, ownHop ?? { isWanted: false }, onEvent)
-      : this.#kept(new Destinations(context.world, hops));
+      : this.#kept(new Destinations(context.world, hops, undefined, this.#life));
   }
 
   stats(): TunnelFigures {
     return sumFigures(this.#destinations.map((destinations) => destinations.stats()));
+  }
+
+  /** What stands, with the route that it was opened on. */
+  #watched(): readonly Watched[] {
+    return this.#destinations.flatMap((destinations) =>
+      destinations.inUse().flatMap((destination): Watched[] => {
+        const route = this.#known.get(formatEndpoint(destination.to).toLowerCase());
+        const { usedAt } = destination;
+        return route === undefined || usedAt === undefined
+          ? []
+          : [{ route, usedAt, moved: (what) => destination.moved(what) }];
+      }),
+    );
   }
 
   #kept(destinations: Destinations): Destinations {
@@ -127,6 +157,7 @@ export class BrokeredTunnel implements OpenedTunnel {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#askingSoon?.cancel();
     if (this.#hasSession) this.#learnWho();
+    await this.#watch.close();
     await this.dialer[Symbol.asyncDispose]();
     await this.#learningWho;
     const duration = this.#context.world.clock.now() - this.#startedAt;
@@ -138,9 +169,9 @@ export class BrokeredTunnel implements OpenedTunnel {
    * itself, where that can be had. So is one that would be a destination too many.
    */
   #routed(hops: DestinationHops, own: OwnHop, onEvent: TunnelEventListener): Dialer {
-    const destinations = this.#kept(new Destinations(this.#context.world, hops, ON_DEMAND));
+    const destinations = this.#kept(new Destinations(this.#context.world, hops, ON_DEMAND, this.#life));
     // Its own, so that a login can be had where there are too many destinations.
-    const sshd = this.#kept(new Destinations(this.#context.world, hops));
+    const sshd = this.#kept(new Destinations(this.#context.world, hops, undefined, this.#life));
     const hop = this.#ownHop(sshd, own, onEvent);
     const through = async (to: RemoteEndpoint, signal: AbortSignal): Promise<TunnelStream> => {
       await hop!.open(signal).catch((error: unknown) => this.#hopRefused(to, error));
@@ -178,15 +209,20 @@ export class BrokeredTunnel implements OpenedTunnel {
     const { world, provider, openHop } = this.#context;
     if (this.#current.kind !== 'machine' || provider.logins === undefined) return undefined;
     const to = { port: port ?? SSH_PORT };
-    return new HopDialer(world, (signal) => {
+    const told: TunnelEventListener = (event) => {
+      this.#trail.tunnel(event);
+      onEvent(event);
+    };
+    const logIn = (signal: AbortSignal) => {
       const target = this.#current as MachineTarget;
       return openHop(
         { provider, target, port: to.port, ...(user !== undefined && { user }) },
         { dial: (_, calledOff) => sshd.dial(to, calledOff) },
-        onEvent,
+        told,
         signal,
       );
-    });
+    };
+    return new HopDialer(world, logIn, { ...this.#life, name: targetLabel(this.#current), onEvent: told });
   }
 
   /** @throws `error`, always */
@@ -223,8 +259,10 @@ export class BrokeredTunnel implements OpenedTunnel {
       const tunnel = await connect(source, route.to, onEvent, signal, {
         keepActive: this.#request.keepActive === true,
         ...(this.#request.sessions !== undefined && { sessions: this.#request.sessions }),
+        ...(this.#request.intervals && { intervals: this.#request.intervals }),
       });
       this.#hasSession = true;
+      this.#watch.start();
       this.#askingSoon ??= world.clock.after(ASK_WHO_AFTER, () => void this.#learnWho(), { background: true });
       return tunnel;
     } catch (error) {

@@ -1,6 +1,7 @@
 import type { Dialer, TunnelStream } from '../domain/dialer.ts';
 import type { RemoteEndpoint } from '../domain/endpoint.ts';
 import type { CloudtunError } from '../domain/errors.ts';
+import type { Intervals } from '../domain/intervals.ts';
 import type { Millis } from '../domain/millis.ts';
 import { type NodeTarget, type Route, type Target, targetLabel } from '../domain/target.ts';
 import type { TunnelEventListener } from '../domain/tunnel-event.ts';
@@ -29,6 +30,7 @@ export class ChainedTunnel implements OpenedTunnel {
   readonly #trail: AuditTrail;
   readonly #startedAt: Millis;
   readonly #isAnywhere: boolean;
+  readonly #intervals: Intervals | undefined;
   #tellLost: (error: CloudtunError) => void = () => {};
 
   /** @param base owned from now on */
@@ -45,6 +47,7 @@ export class ChainedTunnel implements OpenedTunnel {
     this.#chain = chain;
     this.identity = base.identity;
     this.#isAnywhere = request.kind === 'machine' && request.anywhere === true;
+    this.#intervals = request.intervals;
     this.#startedAt = context.world.clock.now();
     this.#trail = newTrail(context, request, base.identity);
     this.client = (record) => this.#trail.client(record);
@@ -54,7 +57,10 @@ export class ChainedTunnel implements OpenedTunnel {
       this.#tellLost = resolve;
     });
     this.target = endOf(chain, this.#node);
-    this.#hops = this.#logins(onEvent);
+    this.#hops = this.#logins((event) => {
+      this.#trail.tunnel(event);
+      onEvent(event);
+    });
     this.routes = requestedEndpoints(request, this.target).map((to) => this.#route(to));
     this.dialer = {
       dial: (to, signal) => this.#dial(to, signal),
@@ -87,7 +93,7 @@ export class ChainedTunnel implements OpenedTunnel {
 
   /** Each over the one before it. */
   #logins(onEvent: TunnelEventListener): readonly HopDialer[] {
-    const { world, provider, openHop } = this.#context;
+    const { world, provider, openHop, wake } = this.#context;
     const dialers: HopDialer[] = [];
     for (const { target, address, user, port } of this.#chain.hops) {
       const before = dialers.at(-1) ?? this.#base.dialer;
@@ -95,7 +101,8 @@ export class ChainedTunnel implements OpenedTunnel {
         dial: (to, signal) => before.dial({ host: address, port: to.port }, signal),
       };
       const server = { provider, target, port, ...(user !== undefined && { user }) };
-      dialers.push(new HopDialer(world, (signal) => openHop(server, sshd, onEvent, signal)));
+      const options = { name: targetLabel(target), onEvent, intervals: this.#intervals, wake };
+      dialers.push(new HopDialer(world, (signal) => openHop(server, sshd, onEvent, signal), options));
     }
     return dialers;
   }

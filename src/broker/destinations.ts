@@ -7,7 +7,7 @@ import type { Timer } from '../runtime/clock.ts';
 import type { World } from '../runtime/world.ts';
 import type { Tunnel } from '../transport/tunnel.ts';
 import type { TunnelFigures } from './broker-types.ts';
-import { Destination } from './destination.ts';
+import { Destination, type DestinationOptions } from './destination.ts';
 import { NO_FIGURES, sumFigures } from './sum-figures.ts';
 
 /** What is needed to open a tunnel to an endpoint. */
@@ -21,6 +21,8 @@ export interface DestinationHops {
   readonly onEvent: TunnelEventListener;
   /** The tunnel goes on, and a stream of it was refused. */
   readonly onRefused: (to: RemoteEndpoint, error: CloudtunError) => void;
+  /** The far side refused a stream, or kept silent: it may be elsewhere. */
+  readonly onDoubt?: () => void;
   /** Called once when an endpoint cannot be reached any more and trying again makes no sense. */
   readonly onLost: (error: CloudtunError) => void;
 }
@@ -54,6 +56,7 @@ export class Destinations implements Dialer {
   readonly #world: World;
   readonly #hops: DestinationHops;
   readonly #onDemand: OnDemand | undefined;
+  readonly #options: DestinationOptions;
   /** The one that was used last is the last. */
   readonly #places = new Map<string, Place>();
   /** Closed because they were unused, their sessions not ended yet. */
@@ -62,10 +65,18 @@ export class Destinations implements Dialer {
   /** Of places that were closed. */
   #past: TunnelFigures = NO_FIGURES;
 
-  constructor(world: World, hops: DestinationHops, onDemand?: OnDemand) {
+  constructor(world: World, hops: DestinationHops, onDemand?: OnDemand, options: DestinationOptions = {}) {
     this.#world = world;
     this.#hops = hops;
     this.#onDemand = onDemand;
+    this.#options = options;
+  }
+
+  /** Those that have a tunnel. */
+  inUse(): readonly Destination[] {
+    return [...this.#places.values()]
+      .map(({ destination }) => destination)
+      .filter(({ usedAt }) => usedAt !== undefined);
   }
 
   /** @throws CT_DESTINATION_LIMIT when every destination is in use and this would be one too many; see Destination */
@@ -101,7 +112,12 @@ export class Destinations implements Dialer {
     let place = this.#places.get(key);
     if (!place) {
       this.#makeRoom(to);
-      place = { key, destination: new Destination(this.#world, to, this.#hops), uses: 0, timer: undefined };
+      place = {
+        key,
+        destination: new Destination(this.#world, to, this.#hops, this.#options),
+        uses: 0,
+        timer: undefined,
+      };
       if (this.#isDisposed) void place.destination[Symbol.asyncDispose]();
     }
     this.#places.delete(key);

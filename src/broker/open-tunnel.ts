@@ -115,7 +115,7 @@ async function openByLogins(
     );
     return new BrokeredTunnel(context, request, { ...found, routes }, onEvent, way.login);
   }
-  const { reason, document, keepActive } = request;
+  const { reason, document, keepActive, intervals } = request;
   const base: TunnelRequest = {
     kind: 'machine',
     text: way.base.text,
@@ -125,6 +125,7 @@ async function openByLogins(
     ...(reason !== undefined && { reason }),
     ...(document !== undefined && { document }),
     ...(keepActive && { keepActive }),
+    ...(intervals && { intervals }),
   };
   const below = new BrokeredTunnel(context, base, found, onEvent, way.login);
   return new ChainedTunnel(context, request, below, chain, onEvent);

@@ -3,6 +3,7 @@ import { parseByteCount } from '../domain/byte-count.ts';
 import { parseDuration } from '../domain/duration.ts';
 import { PLACE_KEYS, type PlaceKey, PROVIDER_IDS, type ProviderId } from '../domain/target.ts';
 import { DATABASE_FORMS } from './catalogue.ts';
+import { intervalsSchema } from './intervals-schema.ts';
 
 /*
  * The shape of cloudtun.yaml (spec section 4). What the names in it refer to is checked after the files are merged
@@ -57,6 +58,7 @@ const defaultsSchema = z.strictObject({
   region: nameSchema.optional(),
   project: nameSchema.optional(),
   zone: nameSchema.optional(),
+  intervals: intervalsSchema.optional(),
 });
 
 /** A machine, with what may be said of its place in that cloud. */

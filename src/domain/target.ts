@@ -85,6 +85,8 @@ export interface DatabaseTarget {
   readonly flavour: 'instance' | 'cluster' | 'proxy';
   /** Which endpoint of a cluster was chosen. */
   readonly role?: 'writer' | 'reader';
+  /** The member of a cluster that is its writer now. */
+  readonly member?: string;
   readonly engine: Engine;
   /** For people: `MySQL 8.0`. */
   readonly engineLabel: string;

@@ -1,5 +1,6 @@
 import type { CloudtunError } from './errors.ts';
 import type { Millis } from './millis.ts';
+import type { SessionEnding } from './session-ending.ts';
 
 /** What a tunnel says about its own life: the journal, `--json`, `-v` and the status lines are made of these. */
 export type TunnelEvent =
@@ -18,6 +19,12 @@ export type TunnelEvent =
       readonly how: 'resumed' | 'new-session';
       readonly downtime: Millis;
     }
+  /** The credentials are over, and a person has to sign in; new connections wait for so long. Told once until it goes on. */
+  | { readonly type: 'sign-in-needed'; readonly error: CloudtunError; readonly heldFor: Millis }
+  /** Credentials are there again. */
+  | { readonly type: 'signed-in'; readonly after: Millis }
+  /** Where it leads is no longer where the target is: the next connection gets a new session, those that are open may end on the old one. */
+  | { readonly type: 'moved'; readonly what: string; readonly openStreams: number }
   | { readonly type: 'session-stalled'; readonly sessionId: string; readonly heldByteCount: number }
   | { readonly type: 'stream-reset'; readonly sessionId: string; readonly error: CloudtunError }
   /** A machine on the way was logged in to. */
@@ -38,6 +45,7 @@ export type TunnelEvent =
       readonly sessionId: string;
       readonly reason: string;
       readonly error?: CloudtunError;
+      readonly ending?: SessionEnding;
     };
 
 export type TunnelEventListener = (event: TunnelEvent) => void;

@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream';
 import type { LocalEndpoint, RemoteEndpoint } from '../domain/endpoint.ts';
 import type { CloudtunError } from '../domain/errors.ts';
 import type { Millis } from '../domain/millis.ts';
+import type { SessionEnding } from '../domain/session-ending.ts';
 import type { SessionFigures } from '../domain/session-figures.ts';
 import type { Engine, Route } from '../domain/target.ts';
 import type { TunnelEvent } from '../domain/tunnel-event.ts';
@@ -134,6 +135,8 @@ export interface ServiceStatus {
   readonly lastRenewal: { readonly at: Millis; readonly how: string } | undefined;
   /** What went wrong last, also where it is over. */
   readonly lastTrouble: { readonly at: Millis; readonly code?: string; readonly message: string } | undefined;
+  /** Of the session that ended last. */
+  readonly lastEnding?: (SessionEnding & { readonly at: Millis; readonly sessionId: string }) | undefined;
 }
 
 /** What serves clients over a tunnel until it ends. Disposing it cuts everything and terminates the cloud sessions. */

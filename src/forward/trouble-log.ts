@@ -8,6 +8,7 @@ export class TroubleLog {
   #renewals = 0;
   #lastRenewal: ServiceStatus['lastRenewal'];
   #lastTrouble: ServiceStatus['lastTrouble'];
+  #lastEnding: ServiceStatus['lastEnding'];
 
   /** A session is lost and not back yet. */
   get isReconnecting(): boolean {
@@ -30,7 +31,15 @@ export class TroubleLog {
         this.#isReconnecting = false;
         break;
       case 'session-ended':
+        if (event.ending) this.#lastEnding = { at, sessionId: event.sessionId, ...event.ending };
         if (event.error) this.#lastTrouble = { at, code: event.error.code, message: event.error.message };
+        break;
+      case 'sign-in-needed':
+        this.#isReconnecting = true;
+        this.#lastTrouble = { at, code: event.error.code, message: event.error.message };
+        break;
+      case 'moved':
+        this.#lastTrouble = { at, message: event.what };
         break;
       case 'stream-reset':
         this.#lastTrouble = { at, code: event.error.code, message: event.error.message };
@@ -43,7 +52,12 @@ export class TroubleLog {
     }
   }
 
-  facts(): Pick<ServiceStatus, 'renewals' | 'lastRenewal' | 'lastTrouble'> {
-    return { renewals: this.#renewals, lastRenewal: this.#lastRenewal, lastTrouble: this.#lastTrouble };
+  facts(): Pick<ServiceStatus, 'renewals' | 'lastRenewal' | 'lastTrouble' | 'lastEnding'> {
+    return {
+      renewals: this.#renewals,
+      lastRenewal: this.#lastRenewal,
+      lastTrouble: this.#lastTrouble,
+      lastEnding: this.#lastEnding,
+    };
   }
 }

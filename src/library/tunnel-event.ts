@@ -41,6 +41,16 @@ interface Local {
 /** Why a tunnel ended. */
 export type CloseReason = 'interrupted' | 'ttl' | 'idle' | 'max-bytes' | 'policy' | 'lost' | 'ended' | 'failed';
 
+interface SessionEnding {
+  readonly cause: string;
+  readonly by: 'us' | 'service' | 'network';
+  readonly closeCode?: number | undefined;
+  readonly sent?: number | undefined;
+  readonly acknowledged?: number | undefined;
+  readonly received?: number | undefined;
+  readonly next?: 'new-session' | 'nothing' | undefined;
+}
+
 interface ReadyEvent extends Event<'ready'>, Local {
   readonly readiness: 'ready' | 'open';
   readonly greeting?: string | undefined;
@@ -88,7 +98,16 @@ export type TunnelEvent =
   | (SessionEvent<'session'> & {
       readonly change: 'started' | 'ended' | 'stalled';
       readonly reason?: string | undefined;
+      /** Of a session that ended. */
+      readonly ending?: SessionEnding | undefined;
     })
+  | (Event<'sign-in'> & {
+      readonly change: 'needed' | 'done';
+      readonly heldForMs?: number | undefined;
+      readonly afterMs?: number | undefined;
+      readonly error?: ErrorJson | undefined;
+    })
+  | (Event<'moved'> & { readonly reason: string; readonly openStreams: number })
   | (SessionEvent<'reconnecting'> & { readonly reason: string; readonly attempt: number })
   | (SessionEvent<'renewed'> & { readonly how: 'resumed' | 'new-session'; readonly downtimeMs: number })
   | (SessionEvent<'stream-reset'> & { readonly error: ErrorJson })

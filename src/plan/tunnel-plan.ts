@@ -8,6 +8,7 @@ import {
   type DatabaseForm,
   resolveHops,
 } from '../config/catalogue.ts';
+import { readIntervals } from '../config/read-intervals.ts';
 import { ownPort, type PortPlace, placeOf, stablePort } from '../config/stable-port.ts';
 import { type TunnelFlags, type TunnelSettings, tunnelSettings } from '../config/tunnel-settings.ts';
 import { splitCloudPrefix } from '../domain/cloud-prefix.ts';
@@ -92,7 +93,7 @@ export function planForward(
   const settings = tunnelSettings(flags, catalogue, placeFrom(entry, flags, catalogue), entry);
   const to = rules.map((rule) => rule.to);
   return {
-    request: { kind: 'machine', ...machine, to, ...sessionOptions(flags), ...spreadOver(settings) },
+    request: { kind: 'machine', ...machine, to, ...sessionOptions(flags, catalogue), ...spreadOver(settings) },
     cloud,
     rules,
     settings,
@@ -110,7 +111,14 @@ export function planSocks(target: string, flags: PlanFlags, catalogue: Catalogue
   const { cloud, ...machine } = machineNamed(target, entry, flags, catalogue);
   const settings = tunnelSettings(flags, catalogue, placeFrom(entry, flags, catalogue), entry);
   return {
-    request: { kind: 'machine', ...machine, to: [], anywhere: true, ...sessionOptions(flags), ...spreadOver(settings) },
+    request: {
+      kind: 'machine',
+      ...machine,
+      to: [],
+      anywhere: true,
+      ...sessionOptions(flags, catalogue),
+      ...spreadOver(settings),
+    },
     cloud,
     rules: [{ port: parsePort(flags.port) ?? SOCKS_PORT }],
     settings,
@@ -140,7 +148,7 @@ export function planSsh(
   const { cloud, login: named, ...machine } = machineNamed(target, entry, flags, catalogue);
   const to = { port: login.port ?? named?.port ?? SSH_PORT };
   return {
-    request: { kind: 'machine', ...machine, to: [to], use: login.use, ...sessionOptions(flags) },
+    request: { kind: 'machine', ...machine, to: [to], use: login.use, ...sessionOptions(flags, catalogue) },
     cloud,
     rules: [{ bind: [], port: 0, to }],
     settings: tunnelSettings(flags, catalogue, placeFrom(entry, flags, catalogue), entry),
@@ -248,7 +256,7 @@ function databasePlan(
       text,
       ...(via !== undefined && { via }),
       ...(flags.reader && { reader: true }),
-      ...sessionOptions(flags),
+      ...sessionOptions(flags, catalogue),
       ...spreadOver(settings),
     },
     cloud,
@@ -283,7 +291,7 @@ function hostPlan(
       ...(before.length > 0 && { via: before }),
       ...(Object.keys(login).length > 0 && { login }),
       to: [to],
-      ...sessionOptions(flags),
+      ...sessionOptions(flags, catalogue),
       ...spreadOver(settings),
     },
     cloud: via[0]!.cloud ?? entry.cloud,
@@ -348,8 +356,10 @@ function spreadOver({ sessions }: TunnelSettings) {
   return sessions === 1 ? {} : { sessions };
 }
 
-function sessionOptions(flags: PlanFlags) {
+function sessionOptions(flags: PlanFlags, { defaults }: Catalogue) {
+  const intervals = readIntervals(defaults.intervals);
   return {
+    ...(intervals !== undefined && { intervals }),
     ...(flags.reason !== undefined && { reason: flags.reason }),
     ...(flags.document !== undefined && { document: flags.document }),
     ...(flags['keep-active'] && { keepActive: true as const }),

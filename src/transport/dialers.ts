@@ -2,11 +2,13 @@
 import type { Agent } from 'node:http';
 import type { SecureContext } from 'node:tls';
 import type { RemoteEndpoint } from '../domain/endpoint.ts';
+import type { Intervals } from '../domain/intervals.ts';
 import type { Millis } from '../domain/millis.ts';
 import type { SessionCount } from '../domain/session-count.ts';
 import type { Ticket, TicketSource } from '../domain/ticket.ts';
 import type { TunnelEventListener } from '../domain/tunnel-event.ts';
 import type { NetworkSettings } from '../runtime/network.ts';
+import type { WakeWatch } from '../runtime/wake-watch.ts';
 import type { World } from '../runtime/world.ts';
 import type { Tunnel } from './tunnel.ts';
 
@@ -31,6 +33,8 @@ export interface TunnelOptions {
   /** Over how many sessions streams spread, where a session carries several; one when absent. */
   readonly sessions?: SessionCount;
   readonly reconnectLimit?: Millis;
+  readonly intervals?: Intervals | undefined;
+  readonly wake?: WakeWatch | undefined;
 }
 
 const NOT_SPREAD = 'Identity-Aware Proxy gives each connection a session of its own: --sessions changes nothing there';
@@ -48,12 +52,12 @@ type OpenTunnel<Issued extends Ticket = Ticket> = (
 /** Each kind of ticket goes to the opener that takes its sources. */
 const OPENERS: { readonly [Kind in Ticket['kind']]: OpenTunnel<Extract<Ticket, { kind: Kind }>> } = {
   'iap-relay': async (world, source, to, options, signal) => {
-    const { network, onEvent, reconnectLimit, keepActive, sessions } = options;
+    const { network, onEvent, reconnectLimit, keepActive, sessions, intervals, wake } = options;
     if (sessions !== undefined) onEvent({ type: 'hint', message: NOT_SPREAD });
     // A message that does nothing is not known there, and whether pings count is known to nobody (docs/protocol/iap.md).
     if (keepActive) onEvent({ type: 'warning', message: NOT_KEPT_ACTIVE });
     const { RelayTunnel } = await import('./iap/relay-tunnel.ts');
-    const rest = { onEvent, ...(reconnectLimit !== undefined && { reconnectLimit }) };
+    const rest = { onEvent, intervals, wake, ...(reconnectLimit !== undefined && { reconnectLimit }) };
     return RelayTunnel.open(world, source, to, { ...rest, route: network }, signal);
   },
   'ssm-session': async (world, source, to, options, signal) => {

@@ -1,6 +1,7 @@
 import type { ErrorCode } from '../../domain/error-catalogue.ts';
 import { ERROR_CATALOGUE } from '../../domain/error-catalogue.ts';
 import type { CloudtunError } from '../../domain/errors.ts';
+import { INTERVALS, type Intervals } from '../../domain/intervals.ts';
 import type { Millis } from '../../domain/millis.ts';
 
 /*
@@ -9,8 +10,9 @@ import type { Millis } from '../../domain/millis.ts';
  *
  * A session that ended is opened again at once, on the same route. After a failure it waits, longer each time, and asks for the
  * route anew when the failure says that the machine is not there, or when the same route failed several times. One round of trying
- * lasts 20 s, then the clients that wait are refused; the next client starts the next round, so an outage costs nothing while
- * nobody needs the tunnel. Three things end it for good: a denial, a policy, and a target that stays away for 10 minutes.
+ * lasts `hold`, then the clients that wait are refused; the next client starts the next round, so an outage costs nothing while
+ * nobody needs the tunnel. Where a person has to sign in, a round lasts `signIn`, and credentials are asked for ever more seldom.
+ * Three things end it for good: a denial, a policy, and a target that stays away for `gone`.
  *
  * Left out on purpose: resuming a session, which is the transport's own business, and trying again before the first success, since
  * a person is waiting for an answer then.
@@ -25,16 +27,12 @@ export type RenewalStep =
   /** It makes no sense to try again. */
   | { readonly do: 'lost'; readonly error: CloudtunError };
 
-/** All guessed, but for the 20 s, which most database clients wait for a connection at least. */
-const ROUND_LIMIT: Millis = 20_000;
-const FIRST_DELAY: Millis = 500;
-const LONGEST_DELAY: Millis = 8_000;
 /** A person who just signed in is not kept waiting, and clients that hammer do not become calls that hammer. */
 const PERSON_DELAY: Millis = 1_000;
+/** Guessed, like those below. */
+const SIGN_IN_GROWTH = 1.5;
+const LONGEST_SIGN_IN_CHECK = 4;
 const RESOLVE_EVERY = 3;
-/** A tunnel that lives shorter than this counts as a failure to open it. */
-const SHORT_LIFE: Millis = 10_000;
-const GONE_FOR: Millis = 10 * 60_000;
 const GONE_ATTEMPTS = 20;
 /** The far address is looked up once for each session (docs/protocol/ssm.md, "Documents"), so one that stops answering may have moved. */
 const FIRST_ROTATION: Millis = 10_000;
@@ -50,10 +48,11 @@ const FAR_SIDE_CODES: ReadonlySet<ErrorCode> = new Set([
   'CT_REMOTE_UNEXPECTED',
   'CT_DATABASE_REFUSED',
 ]);
-/** A person has to do something first; each client gets the answer at once. */
-const PERSON_KINDS: ReadonlySet<string> = new Set(['auth', 'local', 'internal']);
+/** Not of this round's making, and not mended by waiting: each client gets the answer at once. */
+const LOCAL_KINDS: ReadonlySet<string> = new Set(['local', 'internal']);
 
 export class Renewal {
+  readonly #intervals: Intervals;
   #hasOpened = false;
   #hasAnswered = false;
   #openedAt: Millis = 0;
@@ -63,6 +62,14 @@ export class Renewal {
   #goneAttempts = 0;
   #lastError: CloudtunError | undefined;
   #rotation: Millis = FIRST_ROTATION;
+  /** The route leads to where the target was. */
+  #isMoved = false;
+  #failedAt: Millis = 0;
+  #signInChecks = 0;
+
+  constructor(intervals: Intervals = INTERVALS) {
+    this.#intervals = intervals;
+  }
 
   /** @param startedAt when this round of trying began */
   next(now: Millis, startedAt: Millis): RenewalStep {
@@ -74,6 +81,10 @@ export class Renewal {
 
   /** A new round begins: the failure of the last one does not answer for this one, but its pace stays. */
   begin(): void {
+    if (this.#lastError !== undefined && needsPerson(this.#lastError)) {
+      this.#notBefore = Math.min(this.#notBefore, this.#failedAt + PERSON_DELAY);
+      this.#signInChecks = 0;
+    }
     this.#lastError = undefined;
   }
 
@@ -83,22 +94,38 @@ export class Renewal {
     this.#goneSince = undefined;
     this.#goneAttempts = 0;
     this.#lastError = undefined;
+    this.#isMoved = false;
+    this.#signInChecks = 0;
+  }
+
+  /** Where the route leads is not where the target is: the next session is opened on a new one, at once. */
+  moved(): void {
+    this.#isMoved = true;
+    this.#notBefore = 0;
+  }
+
+  /** This machine slept, or its network is another one: what failed before says nothing any more. */
+  woke(): void {
+    this.#notBefore = 0;
+    this.#attempts = Math.min(this.#attempts, 1);
   }
 
   /** @param jitter in [0, 1) */
   failed(error: CloudtunError, now: Millis, jitter: number): void {
     this.#lastError = error;
+    this.#failedAt = now;
     if (ERROR_CATALOGUE[error.code].kind === 'target') {
       this.#goneSince ??= now;
       this.#goneAttempts += 1;
     }
-    if (needsPerson(error)) this.#notBefore = now + PERSON_DELAY;
+    if (needsPerson(error)) this.#askLater(now, jitter);
+    else if (isLocal(error)) this.#notBefore = now + PERSON_DELAY;
     else this.#slowDown(now, jitter);
   }
 
   /** A tunnel that was open is over. */
   closed(now: Millis, jitter: number): void {
-    if (now - this.#openedAt < SHORT_LIFE) this.#slowDown(now, jitter);
+    if (now - this.#openedAt < this.#intervals.shortLife) this.#slowDown(now, jitter);
     else {
       this.#attempts = 0;
       this.#notBefore = 0;
@@ -137,23 +164,36 @@ export class Renewal {
   }
 
   #paced(now: Millis, startedAt: Millis, error?: CloudtunError): RenewalStep {
-    if (error && (!this.#hasOpened || needsPerson(error))) return { do: 'refuse', error };
-    if (error && Math.max(now, this.#notBefore) - startedAt > ROUND_LIMIT) return { do: 'refuse', error };
+    if (error && (!this.#hasOpened || isLocal(error))) return { do: 'refuse', error };
+    if (error && Math.max(now, this.#notBefore) - startedAt > this.holds(error)) return { do: 'refuse', error };
     if (now < this.#notBefore) return { do: 'wait', until: this.#notBefore };
     const isAway = this.#goneSince !== undefined;
     const isStubborn = this.#attempts > 0 && this.#attempts % RESOLVE_EVERY === 0;
-    return { do: 'open', route: isAway || isStubborn ? 'resolve' : 'same' };
+    return { do: 'open', route: isAway || isStubborn || this.#isMoved ? 'resolve' : 'same' };
+  }
+
+  /** How long a client is held after this failure, from when its round began. */
+  holds(error: CloudtunError): Millis {
+    return needsPerson(error) ? this.#intervals.signIn : this.#intervals.hold;
+  }
+
+  #askLater(now: Millis, jitter: number): void {
+    const { signInCheck } = this.#intervals;
+    const delay = Math.min(signInCheck * SIGN_IN_GROWTH ** this.#signInChecks, signInCheck * LONGEST_SIGN_IN_CHECK);
+    this.#signInChecks += 1;
+    this.#notBefore = now + delay * (0.5 + jitter / 2);
   }
 
   #slowDown(now: Millis, jitter: number): void {
-    const delay = Math.min(FIRST_DELAY * 2 ** this.#attempts, LONGEST_DELAY);
+    const { retry, longestRetry } = this.#intervals;
+    const delay = Math.min(retry * 2 ** this.#attempts, longestRetry);
     this.#attempts += 1;
     this.#notBefore = now + delay * (0.5 + jitter / 2);
   }
 
   #isGoneForGood(now: Millis): boolean {
     if (this.#goneSince === undefined) return false;
-    return now - this.#goneSince >= GONE_FOR && this.#goneAttempts >= GONE_ATTEMPTS;
+    return now - this.#goneSince >= this.#intervals.gone && this.#goneAttempts >= GONE_ATTEMPTS;
   }
 }
 
@@ -161,6 +201,11 @@ function isFinal(error: CloudtunError): boolean {
   return FINAL_KINDS.has(ERROR_CATALOGUE[error.code].kind) || FINAL_CODES.has(error.code);
 }
 
-function needsPerson(error: CloudtunError): boolean {
-  return PERSON_KINDS.has(ERROR_CATALOGUE[error.code].kind);
+/** New credentials are needed. What waits for them goes on by itself once they are there. */
+export function needsPerson(error: CloudtunError): boolean {
+  return ERROR_CATALOGUE[error.code].kind === 'auth';
+}
+
+function isLocal(error: CloudtunError): boolean {
+  return LOCAL_KINDS.has(ERROR_CATALOGUE[error.code].kind);
 }

@@ -134,7 +134,14 @@ function tunnelEventJson(event: TunnelEvent, at: string): EventJson {
         ...(event.further && { reason: event.further.because, sessions: event.further.count }),
       };
     case 'session-ended':
-      return { event: 'session', at, sessionId: event.sessionId, change: 'ended', reason: event.reason };
+      return {
+        event: 'session',
+        at,
+        sessionId: event.sessionId,
+        change: 'ended',
+        reason: event.reason,
+        ...(event.ending && { ending: { ...event.ending } }),
+      };
     case 'session-stalled':
       return {
         event: 'session',
@@ -153,6 +160,18 @@ function tunnelEventJson(event: TunnelEvent, at: string): EventJson {
         how: event.how,
         downtimeMs: Math.round(event.downtime),
       };
+    case 'sign-in-needed':
+      return {
+        event: 'sign-in',
+        at,
+        change: 'needed',
+        heldForMs: Math.round(event.heldFor),
+        error: errorJson(event.error),
+      };
+    case 'signed-in':
+      return { event: 'sign-in', at, change: 'done', afterMs: Math.round(event.after) };
+    case 'moved':
+      return { event: 'moved', at, reason: event.what, openStreams: event.openStreams };
     case 'stream-reset':
       return { event: 'stream-reset', at, sessionId: event.sessionId, error: errorJson(event.error) };
     case 'hop': {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { SESSION_END_CAUSES } from '../../domain/session-ending.ts';
 import { ENGINES, PROVIDER_IDS, TARGET_KINDS } from '../../domain/target.ts';
 
 /*
@@ -124,6 +125,16 @@ const destinationSchema = z.object({
 
 const sessionId = { sessionId: z.string() };
 
+const endingSchema = z.object({
+  cause: z.enum(SESSION_END_CAUSES),
+  by: z.enum(['us', 'service', 'network']),
+  closeCode: count.optional().meta({ description: 'of its last websocket' }),
+  sent: count.optional().meta({ description: 'messages, or bytes where the protocol counts those' }),
+  acknowledged: count.optional(),
+  received: count.optional(),
+  next: z.enum(['new-session', 'nothing']).optional(),
+});
+
 const closeReasons = ['interrupted', 'ttl', 'idle', 'max-bytes', 'policy', 'lost', 'ended', 'failed'] as const;
 
 export const eventSchema = z
@@ -140,6 +151,23 @@ export const eventSchema = z
       change: z.enum(['started', 'ended', 'stalled']),
       reason: z.string().optional().meta({ description: 'of a further session: asked, load, stalled or connection' }),
       sessions: z.int().min(2).optional().meta({ description: 'of a further session: how many there are with it' }),
+      ending: endingSchema.optional().meta({ description: 'of a session that ended' }),
+    }),
+    z.object({
+      event: z.literal('sign-in'),
+      ...at,
+      change: z.enum(['needed', 'done']),
+      heldForMs: count.optional().meta({ description: 'how long new connections wait for a person to sign in' }),
+      afterMs: count.optional().meta({ description: 'how long it was needed' }),
+      error: errorSchema.optional(),
+    }),
+    z.object({
+      event: z.literal('moved').meta({
+        description: 'the target is elsewhere: the next connection gets a new session, open ones may end on the old',
+      }),
+      ...at,
+      reason: z.string(),
+      openStreams: count,
     }),
     z.object({ event: z.literal('reconnecting'), ...at, ...sessionId, reason: z.string(), attempt: count }),
     z.object({

@@ -2,6 +2,7 @@ import { formatByteCount } from '../../domain/byte-count.ts';
 import { formatDuration } from '../../domain/duration.ts';
 import { formatEndpoint } from '../../domain/endpoint.ts';
 import type { Millis } from '../../domain/millis.ts';
+import type { SessionEnding } from '../../domain/session-ending.ts';
 import { type Route, targetLabel, viaLabel } from '../../domain/target.ts';
 import type { TunnelEvent } from '../../domain/tunnel-event.ts';
 import type { CloseReason, ForwardEvent, ForwardReport, LifeEvent, TimeLimit } from '../../forward/forward-types.ts';
@@ -131,6 +132,16 @@ function clientRemark(event: Extract<ForwardEvent, { type: 'client' }>): Remark 
   return { text: `${name} ${change}, ${event.clients} open`, weight: 'info' };
 }
 
+/** ` (ended-by-service, by service; sent 12, acknowledged 12, received 40)` */
+function endingText(ending: SessionEnding | undefined): string {
+  if (ending === undefined || ending.cause === 'closed') return '';
+  const { cause, by, closeCode, sent, acknowledged, received } = ending;
+  const code = closeCode === undefined ? '' : `, close code ${closeCode}`;
+  const numbers =
+    sent === undefined ? '' : `; sent ${sent}, acknowledged ${acknowledged ?? 0}, received ${received ?? 0}`;
+  return ` (${cause}, by ${by}${code}${numbers})`;
+}
+
 function tunnelRemark(event: TunnelEvent): Remark {
   switch (event.type) {
     case 'phase':
@@ -138,7 +149,10 @@ function tunnelRemark(event: TunnelEvent): Remark {
     case 'session-started':
       return { text: `session ${event.sessionId} started${furtherText(event.further)}`, weight: 'info' };
     case 'session-ended':
-      return { text: `session ${event.sessionId} ended: ${printable(event.reason)}`, weight: 'info' };
+      return {
+        text: `session ${event.sessionId} ended: ${printable(event.reason)}${endingText(event.ending)}`,
+        weight: 'info',
+      };
     case 'session-stalled':
       return {
         text: `a slow reader holds ${formatByteCount(event.heldByteCount)} of ${event.sessionId}`,
@@ -153,6 +167,17 @@ function tunnelRemark(event: TunnelEvent): Remark {
       const how = event.how === 'resumed' ? 'nothing lost' : 'in a new session';
       return { text: `connected again after ${formatDuration(event.downtime)}, ${how}`, weight: 'note' };
     }
+    case 'sign-in-needed': {
+      const [hint] = event.error.hints;
+      const how = hint === undefined ? '' : ` ${hint};`;
+      const held =
+        event.heldFor > 0 ? `new connections wait for it ${formatDuration(event.heldFor)}` : 'then try again';
+      return { text: printable(`sign in again (${event.error.message}):${how} ${held}`), weight: 'note' };
+    }
+    case 'signed-in':
+      return { text: `signed in again after ${formatDuration(event.after)}`, weight: 'note' };
+    case 'moved':
+      return { text: printable(`${event.what}: the next connection gets a new session`), weight: 'note' };
     case 'stream-reset':
       return {
         text: `a connection was reset: ${printable(event.error.message)} (${event.error.code})`,

@@ -76,6 +76,7 @@ export function fromCluster(cluster: DBCluster, members: readonly DBInstance[]):
       id,
       flavour: 'cluster',
       role: 'writer',
+      ...(writerId === undefined ? {} : { member: writerId }),
       engine,
       engineLabel: label,
       endpoint: { host: cluster.Endpoint ?? '', port: cluster.Port ?? 0 },

@@ -5,15 +5,19 @@
  */
 import { createHash } from 'node:crypto';
 import { asCloudtunError, CloudtunError } from '../../domain/errors.ts';
+import { INTERVALS } from '../../domain/intervals.ts';
 import type { Millis } from '../../domain/millis.ts';
 import { Secret } from '../../domain/secret.ts';
+import { SignInWait } from '../../domain/sign-in-wait.ts';
 import type { IapRelayTicket } from '../../domain/ticket.ts';
 import { unlessAborted } from '../../runtime/deadline.ts';
+import { pauseUnlessWoken } from '../../runtime/wake-watch.ts';
 import { MessagePump, type PumpEnd } from '../ws/message-pump.ts';
-import { judgeClose, silent, type Verdict } from './core/close-codes.ts';
+import { judgeClose, type LinkEnd, silent, type Verdict } from './core/close-codes.ts';
 import { type NextTry, Perseverance } from './core/perseverance.ts';
 import { RelaySession, type RelayStep } from './core/relay-session.ts';
 import { DueTimer } from './due-timer.ts';
+import { relayEnding } from './relay-ending.ts';
 import type { Attempt, RelayLinkHandler, RelayLinkParts, Turn } from './relay-link-parts.ts';
 import { farEndName, openRelaySocket, type RelayRequest } from './relay-socket.ts';
 
@@ -41,6 +45,7 @@ export class RelayLink {
   #isWorking = false;
   /** As it was when the handler was told last. */
   #confirmed = 0;
+  #lastClose: LinkEnd | undefined;
 
   constructor(parts: RelayLinkParts, handler: RelayLinkHandler) {
     this.#parts = parts;
@@ -143,7 +148,7 @@ export class RelayLink {
     this.session.begin(phase);
     try {
       const { world, options, spares } = this.#parts;
-      const opened = await openRelaySocket(world, ticket, request, options.route, spares, signal);
+      const opened = await openRelaySocket(world, ticket, request, options, spares, signal);
       if (!(opened instanceof MessagePump)) return opened;
       this.#adopt(attempt, opened);
       return await this.#firstFrame(attempt, promise, signal);
@@ -211,7 +216,8 @@ export class RelayLink {
     this.#timer.cancel();
     this.session.lost();
     const { longClose } = attempt;
-    const verdict = judgeClose({ ...end, ...(longClose && { longClose }) }, attempt.phase, attempt.name);
+    this.#lastClose = { ...end, ...(longClose && { longClose }) };
+    const verdict = judgeClose(this.#lastClose, attempt.phase, attempt.name);
     if (attempt.phase === 'open') this.#lost(verdict);
     else attempt.settle(verdict);
   }
@@ -233,23 +239,30 @@ export class RelayLink {
     const { world, options } = this.#parts;
     const { signal } = this.#abort;
     const began = world.clock.now();
+    const { wake, intervals = INTERVALS } = options;
+    const watch = wake && { watch: wake, every: intervals.wake };
+    const signIn = new SignInWait(intervals, options.onEvent);
+    wake?.look();
     for (let verdict: Verdict | undefined = first; verdict !== undefined; ) {
       if (verdict.do === 'end') return this.#finish(undefined, 'the far side closed the connection');
       const sid = this.#sid;
       const next = sid === undefined ? undefined : this.#next(verdict, 'resume');
       if (sid === undefined || next === undefined) return this.#fail(verdict.error);
       if (next.do === 'give-up') return this.#fail(next.error);
-      const reason = verdict.error.message;
-      options.onEvent({ type: 'reconnecting', sessionId: this.#sessionId, reason, attempt: next.attempt });
+      const told = { sessionId: this.#sessionId, reason: verdict.error.message, attempt: next.attempt };
+      options.onEvent({ type: 'reconnecting', ...told });
       try {
-        if (next.delay > 0) await world.clock.sleep(next.delay, signal);
+        const delay = Math.max(next.delay, signIn.pause);
+        if (delay > 0) await pauseUnlessWoken(world.clock, delay, watch, signal);
         const ticket = await this.#nextTicket(next.wantsNewToken, signal);
+        signIn.passed(world.clock.now());
         const { received } = this.session;
         verdict = await this.#tryOnce(ticket, { phase: 'reconnect', sid, received }, signal);
       } catch (thrown) {
         if (this.#isOver) return;
         const error = asCloudtunError(thrown);
-        verdict = { do: error.retryable ? 'again' : 'fail', error };
+        const mayTry = error.retryable || signIn.isWorthIt(error, world.clock.now());
+        verdict = { do: mayTry ? 'again' : 'fail', error };
       }
     }
     if (this.#isOver) return;
@@ -377,7 +390,8 @@ export class RelayLink {
 
   #tellEnd(reason: string, error?: CloudtunError): void {
     if (this.#sessionId === '') return;
-    this.#parts.options.onEvent({ type: 'session-ended', sessionId: this.#sessionId, reason, ...(error && { error }) });
+    const told = { sessionId: this.#sessionId, reason, ending: relayEnding(this.session, error, this.#lastClose) };
+    this.#parts.options.onEvent({ type: 'session-ended', ...told, ...(error && { error }) });
   }
 }
 

@@ -2,13 +2,14 @@
 import type { Socket } from 'node:net';
 import { ERROR_CATALOGUE } from '../../domain/error-catalogue.ts';
 import { asCloudtunError, type CloudtunError, systemCode } from '../../domain/errors.ts';
+import { INTERVALS } from '../../domain/intervals.ts';
 import type { Secret } from '../../domain/secret.ts';
 import type { IapRelayTicket } from '../../domain/ticket.ts';
 import type { World } from '../../runtime/world.ts';
 import { connectPump, MessagePump } from '../ws/message-pump.ts';
 import { judgeStatus, type Trouble } from './core/close-codes.ts';
 import { connectUrl, reconnectUrl } from './core/relay-url.ts';
-import type { RelayRoute } from './relay-options.ts';
+import type { RelayOptions } from './relay-options.ts';
 import type { SpareConnections } from './spare-connections.ts';
 
 const SUBPROTOCOL = 'relay.tunnel.cloudproxy.app';
@@ -17,7 +18,8 @@ const ORIGIN = 'bot:iap-tunneler';
 /** Free text that stands in the audit log of the project. */
 const USER_AGENT = 'cloudtun';
 const UPGRADE_LIMIT_MS = 15_000;
-const PONG_DEADLINE_MS = 45_000;
+/** The usual one is longer here than for other services: so many times. */
+const PONG_DEADLINE_SHARE = 45 / 20;
 const TCP_KEEP_ALIVE_MS = 30_000;
 /** Far above the 16 KiB that a sender may put into a frame, far below what hurts. */
 const MAX_MESSAGE_BYTES = 1024 * 1024;
@@ -52,22 +54,22 @@ export async function openRelaySocket(
   world: World,
   ticket: IapRelayTicket,
   request: RelayRequest,
-  route: RelayRoute,
+  options: RelayOptions,
   spares: SpareConnections,
   signal: AbortSignal,
 ): Promise<MessagePump | Trouble> {
   const spare = spares.take(ticket);
-  const opened = await open(world, ticket, request, route, spare, signal);
+  const opened = await open(world, ticket, request, options, spare, signal);
   // A connection that stood idle may be dead without anybody's knowledge.
   if (spare === undefined || opened instanceof MessagePump || opened.error.code !== 'CT_NETWORK') return opened;
-  return await open(world, ticket, request, route, undefined, signal);
+  return await open(world, ticket, request, options, undefined, signal);
 }
 
 async function open(
   world: World,
   ticket: IapRelayTicket,
   request: RelayRequest,
-  route: RelayRoute,
+  { route, wake, intervals = INTERVALS }: RelayOptions,
   connection: Socket | undefined,
   signal: AbortSignal,
 ): Promise<MessagePump | Trouble> {
@@ -98,7 +100,9 @@ async function open(
           },
         }),
         timeout: UPGRADE_LIMIT_MS,
-        pongDeadline: PONG_DEADLINE_MS,
+        keepAlive: intervals.keepAlive,
+        pongDeadline: intervals.deadPeer * PONG_DEADLINE_SHARE,
+        wake: wake && { watch: wake, every: intervals.wake, probe: intervals.wakeProbe },
         tcpKeepAlive: TCP_KEEP_ALIVE_MS,
         maxMessageBytes: MAX_MESSAGE_BYTES,
         refused: (host, status) => {

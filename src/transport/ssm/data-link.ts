@@ -3,15 +3,19 @@
  * "Resumption"). Knows no handshake and no payload; PortSession stands on it.
  */
 import { asCloudtunError, CloudtunError } from '../../domain/errors.ts';
+import { INTERVALS } from '../../domain/intervals.ts';
 import type { Millis } from '../../domain/millis.ts';
+import type { SessionEnding } from '../../domain/session-ending.ts';
+import { SignInWait } from '../../domain/sign-in-wait.ts';
 import type { SsmSessionTicket, TicketSource } from '../../domain/ticket.ts';
 import type { Timer } from '../../runtime/clock.ts';
+import { pauseUnlessWoken } from '../../runtime/wake-watch.ts';
 import type { World } from '../../runtime/world.ts';
 import { connectPump, type MessagePump, type PumpEnd } from '../ws/message-pump.ts';
 import type { Message } from './core/client-message.ts';
 import { DataChannel, type PayloadSource } from './core/data-channel.ts';
 import { openDataChannelText } from './core/open-data-channel.ts';
-import { RECONNECT_LIMIT_MS, reconnectDelay } from './core/reconnect-delay.ts';
+import { reconnectDelay } from './core/reconnect-delay.ts';
 import type { SsmOptions } from './session-options.ts';
 import { upgradeRefused } from './upgrade-refused.ts';
 
@@ -53,6 +57,7 @@ export class DataLink {
   /** Attempts since something was last heard: a socket that opens and closes at once must not start the delays anew. */
   #attempts = 0;
   #troubleSince: Millis = 0;
+  #closeCode: number | undefined;
 
   constructor(
     world: World,
@@ -86,6 +91,27 @@ export class DataLink {
     return this.#pump?.isOpen ?? false;
   }
 
+  /** For the record of how the session ended. */
+  get facts(): Pick<SessionEnding, 'closeCode' | 'sent' | 'acknowledged' | 'received'> {
+    const { sending, expectedNumber } = this.channel;
+    return {
+      ...(this.#closeCode !== undefined && { closeCode: this.#closeCode }),
+      sent: sending.nextNumber,
+      acknowledged: sending.acknowledgedBelow,
+      received: expectedNumber,
+    };
+  }
+
+  get #intervals() {
+    return this.#options.intervals ?? INTERVALS;
+  }
+
+  get #wake() {
+    const { wake } = this.#options;
+    const { wake: every, wakeProbe: probe } = this.#intervals;
+    return wake && { watch: wake, every, probe };
+  }
+
   get ticket(): SsmSessionTicket {
     return this.#ticket;
   }
@@ -106,6 +132,9 @@ export class DataLink {
         agent: this.#options.route.agentFor(url),
         ca: this.#options.route.ca,
         timeout: CONNECT_TIMEOUT_MS,
+        keepAlive: this.#intervals.keepAlive,
+        pongDeadline: this.#intervals.deadPeer,
+        wake: this.#wake,
         refused: upgradeRefused,
       },
       signal,
@@ -248,6 +277,8 @@ export class DataLink {
   #closed(pump: MessagePump, end: PumpEnd): void {
     if (this.#isOver || pump !== this.#pump) return;
     this.#pump = undefined;
+    this.#closeCode = end.code;
+    this.#options.wake?.look();
     // Nothing can be sent until there is another websocket.
     this.#timer?.cancel();
     this.#timer = undefined;
@@ -260,14 +291,17 @@ export class DataLink {
   async #resume(reason: string): Promise<void> {
     const began = this.#world.clock.now();
     if (this.#attempts === 0) this.#troubleSince = began;
-    const limit = this.#options.reconnectLimit ?? RECONNECT_LIMIT_MS;
+    const limit = this.#options.reconnectLimit ?? this.#intervals.resume;
     const signal = this.#abort.signal;
     const { sessionId } = this.#ticket;
+    const { clock } = this.#world;
+    const signIn = new SignInWait(this.#intervals, this.#options.onEvent);
     while (!this.#isOver) {
       const attempt = ++this.#attempts;
-      this.#options.onEvent({ type: 'reconnecting', sessionId, reason, attempt });
+      if (!signIn.isOn) this.#options.onEvent({ type: 'reconnecting', sessionId, reason, attempt });
       try {
-        await this.#world.clock.sleep(reconnectDelay(attempt, this.#world.random.fraction()), signal);
+        const pause = Math.max(reconnectDelay(attempt, this.#world.random.fraction()), signIn.pause);
+        if ((await pauseUnlessWoken(clock, pause, this.#wake, signal)) === 'woken') this.#attempts = 1;
         const renewed = await this.#source.renew(this.#ticket, signal);
         if (renewed === undefined) {
           return this.#fail(
@@ -278,6 +312,7 @@ export class DataLink {
         await this.#open(signal);
         if (this.#isOver) return;
         this.channel.reconnected(this.#world.clock.now(), this.#transmit);
+        signIn.passed(clock.now());
         this.#options.onEvent({
           type: 'renewed',
           sessionId,
@@ -289,6 +324,7 @@ export class DataLink {
       } catch (thrown) {
         if (this.#isOver) return;
         const error = asCloudtunError(thrown);
+        if (signIn.isWorthIt(error, clock.now())) continue;
         if (!error.retryable) return this.#fail(error);
         if (this.#world.clock.now() - this.#troubleSince > limit) {
           return this.#fail(

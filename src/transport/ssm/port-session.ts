@@ -6,6 +6,7 @@ import type { TunnelStream } from '../../domain/dialer.ts';
 import { formatEndpoint, type RemoteEndpoint } from '../../domain/endpoint.ts';
 import { asCloudtunError, CloudtunError } from '../../domain/errors.ts';
 import type { Millis } from '../../domain/millis.ts';
+import { endingBy, type SessionEndCause } from '../../domain/session-ending.ts';
 import type { SessionFigures } from '../../domain/session-figures.ts';
 import type { SsmSessionTicket, TicketSource } from '../../domain/ticket.ts';
 import type { Timer } from '../../runtime/clock.ts';
@@ -318,12 +319,12 @@ export class PortSession implements DataLinkHandler {
   }
 
   lost(error: CloudtunError): void {
-    this.#end({ reason: error.message, error });
+    this.#end({ reason: error.message, error }, error.code === 'CT_SESSION_ENDED' ? 'not-resumed' : undefined);
     // The cloud may think that the session is alive.
     this.#closing ??= this.#release();
   }
 
-  #end(end: SessionEnd): void {
+  #end(end: SessionEnd, cause?: SessionEndCause): void {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#flagAcknowledged.resolve();
@@ -332,8 +333,8 @@ export class PortSession implements DataLinkHandler {
     this.#options.onEvent({
       type: 'session-ended',
       sessionId: this.sessionId,
-      reason: end.reason,
-      ...(end.error ? { error: end.error } : {}),
+      ...end,
+      ending: { ...endingBy(end.error), ...(cause && { cause }), ...this.#link?.facts },
     });
     this.#ended.resolve(end);
   }
@@ -376,7 +377,8 @@ export class PortSession implements DataLinkHandler {
       await Promise.race([this.#flagAcknowledged.promise, patience.promise]);
       timer.cancel();
     }
-    this.#end({ reason: error ? error.message : reason, ...(error ? { error } : {}) });
+    const cause = this.#handshake.state === 'complete' ? undefined : 'not-begun';
+    this.#end({ reason: error ? error.message : reason, ...(error && { error }) }, cause);
     link?.close();
     await released;
   }

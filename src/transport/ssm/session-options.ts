@@ -1,7 +1,9 @@
 import type { Agent } from 'node:http';
+import type { Intervals } from '../../domain/intervals.ts';
 import type { Millis } from '../../domain/millis.ts';
 import type { SessionCount } from '../../domain/session-count.ts';
 import type { TunnelEventListener } from '../../domain/tunnel-event.ts';
+import type { WakeWatch } from '../../runtime/wake-watch.ts';
 
 /** What the network between us and the cloud needs; one resolver makes it for API and websocket alike. */
 export interface WebSocketRoute {
@@ -22,6 +24,9 @@ export interface SsmOptions {
   readonly keepActive?: boolean;
   /** How long a lost websocket is tried again before the session counts as lost. */
   readonly reconnectLimit?: Millis;
+  /** The usual ones when absent. */
+  readonly intervals?: Intervals | undefined;
+  readonly wake?: WakeWatch | undefined;
 }
 
 export interface PortSessionOptions extends SsmOptions {

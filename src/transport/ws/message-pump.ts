@@ -9,6 +9,7 @@ import WebSocket, { type ClientOptions } from 'ws';
 import { CloudtunError, systemCode } from '../../domain/errors.ts';
 import type { Millis } from '../../domain/millis.ts';
 import type { Timer } from '../../runtime/clock.ts';
+import type { Wake, WakeWatch } from '../../runtime/wake-watch.ts';
 import type { World } from '../../runtime/world.ts';
 import { connectFailure, protocolRefused, upgradeRefused } from './connect-errors.ts';
 import { FrameBatch } from './frame-batch.ts';
@@ -46,8 +47,12 @@ export interface ConnectOptions {
   readonly timeout: Millis;
   /** Largest message that is taken. */
   readonly maxMessageBytes?: number;
+  /** Between two pings; default: KEEP_ALIVE_INTERVAL_MS. */
+  readonly keepAlive?: Millis | undefined;
   /** From a ping to its pong, once this socket has shown that it answers pings at all. */
-  readonly pongDeadline?: Millis;
+  readonly pongDeadline?: Millis | undefined;
+  /** Who tells of sleep and of a changed network. The peer is asked at once then, and has less time to answer. */
+  readonly wake?: { readonly watch: WakeWatch; readonly every: Millis; readonly probe: Millis } | undefined;
   /** Idle time after which the kernel asks whether the peer is alive; absent: never. */
   readonly tcpKeepAlive?: Millis;
   /** What a status other than 101 means to this service. */
@@ -153,12 +158,18 @@ function wayOf({ connection, agent, ca, secureContext, certificate }: ConnectOpt
   };
 }
 
+type PumpOptions = Pick<ConnectOptions, 'keepAlive' | 'pongDeadline' | 'wake'>;
+
 export class MessagePump {
   readonly #world: World;
   readonly #socket: WebSocket;
   readonly #batch: FrameBatch;
   readonly #frames: ReceivedFrames;
+  readonly #transport: Socket;
+  readonly #keepAlive: Millis;
   readonly #pongDeadline: Millis;
+  readonly #wake: ConnectOptions['wake'];
+  #stopWatching: (() => void) | undefined;
   #handler: PumpHandler | undefined;
   #isInBatch = false;
   #batchEndPending = false;
@@ -172,9 +183,12 @@ export class MessagePump {
   #closeTimer: Timer | undefined;
   #answersPings = false;
 
-  constructor(world: World, socket: WebSocket, transport: Socket, options: Pick<ConnectOptions, 'pongDeadline'> = {}) {
+  constructor(world: World, socket: WebSocket, transport: Socket, options: PumpOptions = {}) {
     this.#world = world;
     this.#socket = socket;
+    this.#transport = transport;
+    this.#keepAlive = options.keepAlive ?? KEEP_ALIVE_INTERVAL_MS;
+    this.#wake = options.wake;
     this.#pongDeadline = options.pongDeadline ?? PONG_DEADLINE_MS;
     transport.setNoDelay(true);
     this.#frames = receiveFrames(transport, (call) => world.clock.soon(call), {
@@ -203,6 +217,7 @@ export class MessagePump {
     this.#socket.on('pong', () => this.#onPong());
     this.#socket.on('close', (code, reason) => this.#onClose(code, reason.toString('utf8').slice(0, 200)));
     this.#scheduleKeepAlive();
+    this.#stopWatching = this.#wake?.watch.onWake((wake) => this.#onWake(wake), this.#wake.every);
     this.#socket.resume();
   }
 
@@ -309,19 +324,32 @@ export class MessagePump {
   }
 
   #scheduleKeepAlive(): void {
-    this.#keepAliveTimer = this.#world.clock.after(KEEP_ALIVE_INTERVAL_MS, () => {
+    this.#keepAliveTimer = this.#world.clock.after(this.#keepAlive, () => {
       if (!this.isOpen) return;
-      this.#socket.ping();
-      if (this.#answersPings && !this.#isPaused && !this.#isChoked) {
-        // The deadline may be longer than the interval: the first ping without an answer counts.
-        this.#pongTimer ??= this.#world.clock.after(this.#pongDeadline, () =>
-          this.terminate(
-            new CloudtunError('CT_NETWORK', `the far end did not answer a ping for ${this.#pongDeadline / 1000} s`),
-          ),
-        );
-      }
+      // The deadline may be longer than the interval: the first ping without an answer counts.
+      this.#ask(this.#pongTimer === undefined ? this.#pongDeadline : undefined);
       this.#scheduleKeepAlive();
     });
+  }
+
+  /** @param deadline for the answer; undefined: the one that runs stands */
+  #ask(deadline: Millis | undefined): void {
+    this.#socket.ping();
+    if (deadline === undefined || !this.#answersPings || this.#isPaused || this.#isChoked) return;
+    this.#pongTimer?.cancel();
+    this.#pongTimer = this.#world.clock.after(deadline, () =>
+      this.terminate(new CloudtunError('CT_NETWORK', `the far end did not answer a ping for ${deadline / 1000} s`)),
+    );
+  }
+
+  #onWake({ isNetworkNew, addresses }: Wake): void {
+    if (!this.isOpen) return;
+    const own = this.#transport.localAddress;
+    if (isNetworkNew && own !== undefined && !isAmong(own, addresses)) {
+      this.terminate(new CloudtunError('CT_NETWORK', 'the network address of this machine is another one now'));
+    } else {
+      this.#ask(this.#wake!.probe);
+    }
   }
 
   #onPong(): void {
@@ -333,9 +361,16 @@ export class MessagePump {
   #onClose(code: number, reason: string): void {
     if (this.#isOver) return;
     this.#isOver = true;
+    this.#stopWatching?.();
     this.#keepAliveTimer?.cancel();
     this.#pongTimer?.cancel();
     this.#closeTimer?.cancel();
     this.#handler?.closed({ code, reason, ...(this.#error ? { error: this.#error } : {}) });
   }
+}
+
+/** Sockets of both families write an IPv4 address as `::ffff:192.0.2.1`. */
+function isAmong(address: string, addresses: ReadonlySet<string>): boolean {
+  const plain = address.replace(/^::ffff:/i, '');
+  return plain.startsWith('127.') || plain === '::1' || addresses.has(plain);
 }

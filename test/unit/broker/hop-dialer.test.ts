@@ -3,6 +3,7 @@ import { suite, test } from 'node:test';
 import type { Hop } from '../../../src/broker/broker-types.ts';
 import { HopDialer } from '../../../src/broker/hop-dialer.ts';
 import { CloudtunError } from '../../../src/domain/errors.ts';
+import type { TunnelEvent } from '../../../src/domain/tunnel-event.ts';
 import { FakeStream } from '../../support/fake-stream.ts';
 import { manualWorld, settle } from '../../support/manual-world.ts';
 
@@ -35,17 +36,22 @@ class FakeHop implements Hop {
 function dialer(logIn?: (signal: AbortSignal) => Promise<Hop>) {
   const { world, clock } = manualWorld();
   const hops: FakeHop[] = [];
+  const events: TunnelEvent[] = [];
   const make = async () => {
     const hop = new FakeHop();
     hops.push(hop);
     return hop;
   };
   let logins = 0;
-  const hop = new HopDialer(world, (signal) => {
-    logins += 1;
-    return logIn ? logIn(signal) : make();
-  });
-  return { hop, hops, clock, logins: () => logins };
+  const hop = new HopDialer(
+    world,
+    (signal) => {
+      logins += 1;
+      return logIn ? logIn(signal) : make();
+    },
+    { name: 'inner', onEvent: (event) => void events.push(event) },
+  );
+  return { hop, hops, clock, events, logins: () => logins };
 }
 
 suite('a dialer over a login', () => {
@@ -57,12 +63,14 @@ suite('a dialer over a login', () => {
   });
 
   test('after it broke the next dial logs in again, also when the break shows in that dial', async () => {
-    const { hop, hops } = dialer();
+    const { hop, hops, clock } = dialer();
     await hop.dial(TO, never);
+    await clock.advance(10_000);
     hops[0]?.break(true);
     await settle();
     await hop.dial(TO, never);
     assert.equal(hops.length, 2);
+    await clock.advance(10_000);
     hops[1]?.break(false);
     const dialled = hop.dial(TO, never);
     hops[1]?.break(true);

@@ -62,16 +62,16 @@ test('a destination that is unused for a while is closed, one in use is not, and
   const [one, two] = [await dial(host(1)), await dial(host(2))];
   one.destroy();
   await settle();
-  clock.advance(3 * 60_000 - 1);
+  await clock.advance(3 * 60_000 - 1);
   await settle();
   assert.equal(transport.tunnels[0]!.isDisposed, false);
-  clock.advance(1);
+  await clock.advance(1);
   await settle();
   assert.deepEqual(
     transport.tunnels.map(({ isDisposed }) => isDisposed),
     [true, false],
   );
-  clock.advance(60 * 60_000);
+  await clock.advance(60 * 60_000);
   await settle();
   assert.equal(transport.tunnels[1]!.isDisposed, false, two.destroyed ? 'it was destroyed' : 'it is in use');
   await dial(host(1));

@@ -59,7 +59,7 @@ suite('a catalogue file', () => {
       name: 'unknown key like no other',
       text: 'version: 1\ndefaults: { zzzzzzzz: 1 }\n',
       message: 'cloudtun.yaml:2:13: unknown key "zzzzzzzz" in defaults',
-      hint: 'known here: ttl, idle, grace, bind, maxBytes, sessions, profile, region, project, zone',
+      hint: 'known here: ttl, idle, grace, bind, maxBytes, sessions, profile, region, project, zone, intervals',
     },
     {
       name: 'wrong type',

@@ -7,9 +7,6 @@ import type { Millis } from '../../../domain/millis.ts';
 const FIRST_DELAY_MS = 10;
 const SECOND_DELAY_MS = 200;
 const MAX_DELAY_MS = 15_000;
-/** When a session that cannot be reached is given up. */
-export const RECONNECT_LIMIT_MS = 5 * 60_000;
-
 /** @param attempt from 1 @param fraction random in [0, 1): spreads many clients of one outage */
 export function reconnectDelay(attempt: number, fraction: number): Millis {
   if (attempt <= 1) return FIRST_DELAY_MS * fraction;

@@ -83,15 +83,36 @@ test('one failure, a night of sleep and another failure are not ten minutes of t
   assert.equal(round(renewal, 'CT_TARGET_OFFLINE', now + 8 * 3_600_000).end.do, 'refuse');
 });
 
-test('a denial ends it at once; expired credentials wait for a person, and do not hammer', () => {
+test('a denial ends it at once', () => {
   assert.equal(round(opened(), 'CT_DENIED', 4_000_000).end.do, 'lost');
+});
+
+test('expired credentials wait for a person, for two minutes, asked for ever more seldom', () => {
   const renewal = opened();
-  const { attempts, end } = round(renewal, 'CT_CREDENTIALS_EXPIRED', 4_000_000);
-  assert.equal(attempts.length, 1);
+  const { attempts, end, now } = round(renewal, 'CT_CREDENTIALS_EXPIRED', 4_000_000);
+  assert.deepEqual(
+    attempts.map(({ at }) => at),
+    [0, 5_000, 12_500, 23_750, 40_625, 60_625, 80_625, 100_625],
+  );
   assert.equal(end.do, 'refuse');
+  // Who comes next is not made to wait for what the last one waited for, and does not hammer either.
+  const later = now + 1_000;
   renewal.begin();
-  assert.deepEqual(renewal.next(4_000_100, 4_000_100), { do: 'wait', until: 4_001_000 });
-  assert.deepEqual(renewal.next(4_001_000, 4_000_100), { do: 'open', route: 'same' });
+  assert.deepEqual(renewal.next(later, later), { do: 'open', route: 'same' });
+  renewal.failed(failure('CT_CREDENTIALS_EXPIRED'), later, 1);
+  renewal.begin();
+  assert.deepEqual(renewal.next(later, later), { do: 'wait', until: later + 1_000 });
+});
+
+test('a target that moved gets a new session at once, on a way that is asked for again', () => {
+  const renewal = opened();
+  renewal.failed(failure('CT_NETWORK'), 4_000_000, 1);
+  renewal.moved();
+  renewal.begin();
+  assert.deepEqual(renewal.next(4_000_001, 4_000_001), { do: 'open', route: 'resolve' });
+  renewal.opened(4_000_002);
+  renewal.closed(5_000_000, 1);
+  assert.deepEqual(renewal.next(5_000_000, 5_000_000), { do: 'open', route: 'same' });
 });
 
 test('tunnels that die as soon as they are open slow down like failures, and one that lives makes up for it', () => {

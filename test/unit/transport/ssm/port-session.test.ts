@@ -239,10 +239,11 @@ test('a session that the cloud does not resume is over', async () => {
   await quiet(gateway);
 });
 
-test('renewal is tried for five minutes where that may help, and not at all where it cannot', async () => {
+test('renewal is tried for five minutes where that may help, for two and seldom where a person has to sign in, and not at all where it cannot', async () => {
   for (const [code, tries] of [
     ['CT_NETWORK', 20],
-    ['CT_CREDENTIALS_EXPIRED', 1],
+    ['CT_CREDENTIALS_EXPIRED', 15],
+    ['CT_DENIED', 1],
   ] as const) {
     await using gateway = await ScriptedGateway.open();
     const { session, connection } = await ready(gateway);
@@ -254,6 +255,10 @@ test('renewal is tried for five minutes where that may help, and not at all wher
     assert.equal(end.error?.code, code === 'CT_NETWORK' ? 'CT_TUNNEL_LOST' : code);
     const renewals = gateway.calls.filter((call) => call === 'renew').length;
     assert.ok(tries === 1 ? renewals === 1 : renewals >= tries && renewals < 60, `${renewals} calls`);
+    const isSignIn = code === 'CT_CREDENTIALS_EXPIRED';
+    assert.equal(gateway.eventsOf('sign-in-needed').length, isSignIn ? 1 : 0);
+    const cause = { CT_NETWORK: 'unreachable', CT_CREDENTIALS_EXPIRED: 'signed-out', CT_DENIED: 'denied' }[code];
+    assert.equal(gateway.eventsOf('session-ended')[0]?.ending?.cause, cause);
     await session.close();
     assert.equal(gateway.calls.filter((call) => call === 'release').length, 1, 'terminated');
     await quiet(gateway);
