@@ -352,14 +352,11 @@ function throughIt(command: string, { via }: CatalogueTarget): string | undefine
 }
 
 /** A login is one connection, and has no use for it. */
-function spreadOver({ sessions }: TunnelSettings) {
-  return sessions === 1 ? {} : { sessions };
-}
+const spreadOver = ({ sessions }: TunnelSettings) => (sessions === 1 ? {} : { sessions });
 
 function sessionOptions(flags: PlanFlags, { defaults }: Catalogue) {
-  const intervals = readIntervals(defaults.intervals);
   return {
-    ...(intervals !== undefined && { intervals }),
+    ...(defaults.intervals && { intervals: readIntervals(defaults.intervals) }),
     ...(flags.reason !== undefined && { reason: flags.reason }),
     ...(flags.document !== undefined && { document: flags.document }),
     ...(flags['keep-active'] && { keepActive: true as const }),
