@@ -10,10 +10,17 @@ import type { LabBackend, LoopbackAddress } from './loopback-services.ts';
 export class LabDatabases implements AsyncDisposable {
   readonly #world: World;
   readonly #elsewhere: Readonly<Partial<Record<LabBackend, LoopbackAddress>>>;
+  readonly #tokenLogin: (token: string) => string | undefined;
   #prod: Promise<MysqlDatabase> | undefined;
   #orders: Promise<PostgresDatabase> | undefined;
 
-  constructor(world: World, elsewhere: Readonly<Partial<Record<LabBackend, LoopbackAddress>>> = {}) {
+  /** @param tokenLogin the user whom a token lets in; undefined: nobody */
+  constructor(
+    world: World,
+    elsewhere: Readonly<Partial<Record<LabBackend, LoopbackAddress>>> = {},
+    tokenLogin: (token: string) => string | undefined = () => undefined,
+  ) {
+    this.#tokenLogin = tokenLogin;
     this.#world = world;
     this.#elsewhere = elsewhere;
   }
@@ -37,7 +44,7 @@ export class LabDatabases implements AsyncDisposable {
   /** The embedded PostgreSQL, started if need be. */
   postgres(): Promise<PostgresDatabase> {
     this.#orders ??= import('./databases/postgres-front.ts').then(({ startPostgresDatabase }) =>
-      startPostgresDatabase(this.#world),
+      startPostgresDatabase(this.#world, { tokenLogin: this.#tokenLogin }),
     );
     return this.#orders;
   }

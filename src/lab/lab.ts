@@ -20,14 +20,17 @@ import type { Inventory } from './aws/inventory.ts';
 import { LabNetwork } from './aws/network.ts';
 import { practiceAccount } from './aws/practice-account.ts';
 import { KeyRing } from './aws/principals.ts';
+import { checkRdsToken } from './aws/rds-token.ts';
 import { SessionStore } from './aws/sessions.ts';
 import { Trail } from './aws/trail.ts';
 import type { CallLog } from './call-log.ts';
 import { type GcpLab, type GcpLabOptions, startGcpLab } from './gcp/gcp-lab.ts';
+import { PRACTICE_PROJECT_ID } from './gcp/practice-project.ts';
 import { setIam } from './iam-settings.ts';
 import { answerControl } from './lab-control.ts';
 import { LabDatabases } from './lab-databases.ts';
 import { joinEnvironments, type LabEnvironment, type LabProfiles, writeLabFiles } from './lab-environment.ts';
+import { LabSecrets, PRACTICE_LOGIN } from './lab-secrets.ts';
 import type { LabStatus } from './lab-status.ts';
 import type { LabBackend, LoopbackAddress } from './loopback-services.ts';
 import { NodeServices } from './node-services.ts';
@@ -90,6 +93,8 @@ export interface Lab extends AsyncDisposable {
   readonly sshFaults: SshFaults;
   /** Public keys that may log in: what EC2 Instance Connect pushed, and what a test adds as `authorized_keys`. */
   readonly sshKeys: AdmittedKeys;
+  /** Of Secrets Manager by name, of Secret Manager by `projects/P/secrets/S`. */
+  readonly secrets: LabSecrets;
   /** The Google half; everything above is the AWS one, but `databases`, `environment` and `ssh…`, which are both's. */
   readonly gcp: GcpLab;
   status(): LabStatus;
@@ -131,7 +136,11 @@ async function buildLab(world: World, options: LabOptions, lifetime: Lifetime): 
   const faults = new FaultBoard(options.faults);
   const desk = new SignInDesk(world, options.signIn ?? 'page');
   const services = lifetime.use(new NodeServices());
-  const databases = lifetime.use(new LabDatabases(world, options.databases));
+  const databases = lifetime.use(new LabDatabases(world, options.databases, (token) => tokenLogin(token)));
+  const secrets = new LabSecrets({
+    'shop/app_reader': PRACTICE_LOGIN,
+    [`projects/${PRACTICE_PROJECT_ID}/secrets/app-reader`]: PRACTICE_LOGIN,
+  });
   const sshFaults = new SshFaults(options.sshFaults);
   const sshd = lifetime.use(new LabSshd(world, sshFaults));
   const sshKeys = new AdmittedKeys(() => world.clock.wall());
@@ -142,6 +151,12 @@ async function buildLab(world: World, options: LabOptions, lifetime: Lifetime): 
     service: (machine, service) => services.address(machine, service),
     ssh: (instanceId) => awsSsh.address(instanceId),
   });
+  /** The database that a token of RDS is for, where it wants tokens; a token for any other endpoint opens nothing. */
+  const tokenLogin = (token: string): string | undefined => {
+    const login = checkRdsToken(token, (id) => keys.find(id), world.clock.wall());
+    const database = inventory.databases.find(({ host, port }) => host === login?.host && port === login.port);
+    return database?.iamAuth ? login?.user : undefined;
+  };
   const sessions = new SessionStore({
     world,
     streamBase: () => `ws://127.0.0.1:${api.port}`,
@@ -174,6 +189,7 @@ async function buildLab(world: World, options: LabOptions, lifetime: Lifetime): 
       ...context,
       kms,
       sshKeys,
+      secrets,
       desk,
       trail,
       sts: { mfaCode, webIdentityToken },
@@ -191,7 +207,11 @@ async function buildLab(world: World, options: LabOptions, lifetime: Lifetime): 
   const directory = options.directory ?? temporaryDirectory(lifetime);
   const files = { directory, url: api.url, inventory, profiles, mfaCode, webIdentityToken };
   const gcp = lifetime.use(
-    await startGcpLab(world, { directory: join(directory, 'gcp'), databases, services, sshd, sshKeys }, options.gcp),
+    await startGcpLab(
+      world,
+      { directory: join(directory, 'gcp'), databases, services, sshd, sshKeys, secrets },
+      options.gcp,
+    ),
   );
   const environment = joinEnvironments(writeLabFiles(files, world.env), gcp.environment);
 
@@ -268,6 +288,7 @@ async function buildLab(world: World, options: LabOptions, lifetime: Lifetime): 
     sshd,
     sshFaults,
     sshKeys,
+    secrets,
     gcp,
     status,
     stopRequested: stop.signal,

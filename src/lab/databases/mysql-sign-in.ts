@@ -43,7 +43,7 @@ export async function signIn(
   if (plugin === CACHING_SHA2_PASSWORD && answer.length === 1 && answer[0] === 0) answer = Buffer.alloc(0);
   if (plugin === NATIVE_PASSWORD && answer.length !== 0 && answer.length !== 20) return await broken(packets, true);
 
-  const known = users.find(({ user }) => user === response.user);
+  const known = users.find(({ user, byToken }) => user === response.user && !byToken);
   if (!known || !expectedAnswer(plugin, known.password, scramble).equals(answer)) {
     await sendLast(packets, errorPayload(accessDenied(response.user, host, answer.length > 0, users)));
     return { kind: 'refused' };

@@ -7,6 +7,7 @@ import {
   AUTHENTICATION_OK,
   backendKey,
   CANCEL_REQUEST,
+  CLEARTEXT_REQUEST,
   fatal,
   GSS_REQUEST,
   md5Answer,
@@ -26,6 +27,8 @@ export interface PostgresDatabaseOptions {
   /** 0, the default, stands for any free port. */
   readonly port?: number;
   readonly users?: readonly LabUser[];
+  /** The user whom a token lets in; undefined: nobody. */
+  readonly tokenLogin?: (token: string) => string | undefined;
 }
 
 export interface PostgresCounters {
@@ -80,7 +83,7 @@ export async function startPostgresDatabase(
       counters.sslRequests += 1;
     });
     if (!startup) return;
-    const refusal = await refusalOf(messages, startup, users, world);
+    const refusal = await refusalOf(messages, startup, { users, tokenLogin: options.tokenLogin }, world);
     if (refusal) {
       counters.refusedSignIns += 1;
       return await messages.write(refusal);
@@ -176,13 +179,28 @@ async function startupOf(messages: MessageSocket, countSslRequest: () => void): 
   }
 }
 
+interface SignInRules {
+  readonly users: readonly LabUser[];
+  readonly tokenLogin: ((token: string) => string | undefined) | undefined;
+}
+
 /** What to tell a client that may not come in; undefined when it may. */
 async function refusalOf(
   messages: MessageSocket,
   { user, database }: Startup,
-  users: readonly LabUser[],
+  { users, tokenLogin }: SignInRules,
   world: World,
 ): Promise<Buffer | undefined> {
+  if (users.some((each) => each.user === user && each.byToken)) {
+    await messages.write(CLEARTEXT_REQUEST);
+    const token = await messages.next();
+    if (token && tokenLogin?.(passwordOf(token) ?? '') === user) return databaseRefusal(database);
+    return fatal(
+      '28P01',
+      `PAM authentication failed for user "${user}"`,
+      'the token is not one for this endpoint and user',
+    );
+  }
   const salt = world.random.bytes(4);
   await messages.write(md5Request(salt));
   const answer = await messages.next();
@@ -190,6 +208,10 @@ async function refusalOf(
   if (!known || !answer || passwordOf(answer) !== md5Answer(user, known.password, salt)) {
     return fatal('28P01', `password authentication failed for user "${user}"`, describeUsers(users));
   }
+  return databaseRefusal(database);
+}
+
+function databaseRefusal(database: string): Buffer | undefined {
   if (database === SEED_DATABASE || database === 'postgres') return undefined;
   return fatal('3D000', `database "${database}" does not exist`, `the lab has ${SEED_DATABASE}`);
 }

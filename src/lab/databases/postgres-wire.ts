@@ -81,6 +81,7 @@ export const AUTHENTICATION_OK = message('R', int32(0));
 export const READY = message('Z', Buffer.from('I'));
 export const SYNC = message('S');
 export const query = (sql: string) => message('Q', text(sql));
+export const CLEARTEXT_REQUEST = message('R', int32(3));
 export const md5Request = (salt: Buffer) => message('R', int32(5), salt);
 export const parameterStatus = (name: string, value: string) => message('S', text(name), text(value));
 export const backendKey = (processId: number, secret: Buffer) => message('K', int32(processId), secret);

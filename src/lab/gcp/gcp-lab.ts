@@ -5,6 +5,7 @@ import type { ApiFault, ApiFaults } from '../api-faults.ts';
 import type { CallLog } from '../call-log.ts';
 import type { LabDatabases } from '../lab-databases.ts';
 import type { LabEnvironment } from '../lab-environment.ts';
+import type { LabSecrets } from '../lab-secrets.ts';
 import type { NodeServices } from '../node-services.ts';
 import type { AdmittedKeys } from '../ssh/admitted-keys.ts';
 import type { LabSshd } from '../ssh/lab-sshd.ts';
@@ -41,6 +42,7 @@ export interface GcpLabParts {
   readonly services: NodeServices;
   readonly sshd: LabSshd;
   readonly sshKeys: AdmittedKeys;
+  readonly secrets: LabSecrets;
 }
 
 /** The Google half of a running lab. */
@@ -97,7 +99,7 @@ export async function startGcpLab(world: World, parts: GcpLabParts, options: Gcp
 
 async function buildGcpLab(
   world: World,
-  { directory, databases, services, sshd, sshKeys }: GcpLabParts,
+  { directory, databases, services, sshd, sshKeys, secrets: held }: GcpLabParts,
   options: GcpLabOptions,
   lifetime: Lifetime,
 ): Promise<GcpLab> {
@@ -159,6 +161,7 @@ async function buildGcpLab(
       publishedHostKey: (instance) => ssh.publishedHostKey(instance),
       tokens,
       pageLimit: options.pageLimit ?? Number.POSITIVE_INFINITY,
+      secrets: held,
       oauth: { ...secrets, keys, federated: FEDERATED, audience: AUDIENCE },
       metadata: { account: `bastion@${PRACTICE_PROJECT_ID}.iam.gserviceaccount.com`, projectId: PRACTICE_PROJECT_ID },
     }),

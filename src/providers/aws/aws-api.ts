@@ -19,6 +19,7 @@ type Ec2 = typeof import('./sdk/ec2.ts');
 type InstanceConnect = typeof import('./sdk/ec2-instance-connect.ts');
 type Rds = typeof import('./sdk/rds.ts');
 type Sts = typeof import('./sdk/sts.ts');
+type SecretsManager = typeof import('./sdk/secrets-manager.ts');
 type SsoOidc = typeof import('./sdk/sso-oidc.ts');
 
 const EXPIRED = ['ExpiredToken', 'ExpiredTokenException', 'RequestExpired'];
@@ -112,6 +113,19 @@ export class AwsApi {
       return { sdk, client: new sdk.STSClient(this.#clientConfig('sts')) };
     };
     return this.#call('sts', load, call, signal, run);
+  }
+
+  secretsManager<Result>(
+    call: ApiCall,
+    signal: AbortSignal,
+    run: Run<SecretsManager, InstanceType<SecretsManager['SecretsManagerClient']>, Result>,
+    region?: string,
+  ): Promise<Result> {
+    const load = async () => {
+      const sdk = await import('./sdk/secrets-manager.ts');
+      return { sdk, client: new sdk.SecretsManagerClient(this.#clientConfig('secrets_manager', region)) };
+    };
+    return this.#call('secrets_manager', load, call, signal, run, region);
   }
 
   /** @param region where Identity Center lives; seldom the region of the targets */

@@ -5,6 +5,7 @@ import type { CloudSelection, Prompts, Provider } from '../provider.ts';
 import { AwsApi } from './aws-api.ts';
 import { awsSettings } from './aws-settings.ts';
 import { CredentialSource } from './credentials.ts';
+import { AwsDatabaseLogins } from './database-logins.ts';
 import { AwsTargetFinder } from './find-target.ts';
 import { AwsGatekeeper } from './gatekeeper.ts';
 import { AwsLogins } from './logins.ts';
@@ -55,6 +56,7 @@ export async function awsProvider(
     finder: new AwsTargetFinder(api, world.log),
     gatekeeper,
     logins: new AwsLogins(world, api),
+    databaseLogins: new AwsDatabaseLogins(world, api),
     hasSessionDocuments: true,
     signIn: async (show, signal) => (await import('./sign-in.ts')).signIn(world, api, show, signal),
     [Symbol.asyncDispose]: () => lifetime[Symbol.asyncDispose](),

@@ -5,7 +5,15 @@ import type { Environment, World } from '../../runtime/world.ts';
 import type { CloudSelection } from '../provider.ts';
 
 /** The services we call, as AWS spells them in `AWS_ENDPOINT_URL_…` and in a `services` section. */
-export const AWS_SERVICES = ['ssm', 'ec2', 'ec2_instance_connect', 'rds', 'sts', 'sso_oidc'] as const;
+export const AWS_SERVICES = [
+  'ssm',
+  'ec2',
+  'ec2_instance_connect',
+  'rds',
+  'sts',
+  'sso_oidc',
+  'secrets_manager',
+] as const;
 export type AwsService = (typeof AWS_SERVICES)[number];
 
 type Section = Readonly<Record<string, string | undefined>>;

@@ -1,45 +1,13 @@
-import { createHash, createHmac, type Hash, type Hmac } from 'node:crypto';
 import type { Millis } from '../../domain/millis.ts';
 import type { AwsCredentials } from './credentials.ts';
 import { SignatureV4 } from './sdk/signature.ts';
+import { Sha256 } from './sha256.ts';
 
 /** The service that data channels belong to (docs/protocol/ssm.md, "Signed upgrade"). */
 const SERVICE = 'ssmmessages';
 
 /** A URL that carries its signature already is left alone, as the vendor's client does. */
 const PRESIGNED = /^X-Amz-(Algorithm|Credential|Date|Expires|SignedHeaders|Signature|Security-Token)$/i;
-
-/** SHA-256 and HMAC in the form the signer wants. */
-class Sha256 {
-  readonly #secret: string | Uint8Array | undefined;
-  #state: Hash | Hmac;
-
-  constructor(secret?: string | ArrayBuffer | ArrayBufferView) {
-    this.#secret =
-      secret === undefined || typeof secret === 'string'
-        ? secret
-        : secret instanceof ArrayBuffer
-          ? new Uint8Array(secret)
-          : new Uint8Array(secret.buffer, secret.byteOffset, secret.byteLength);
-    this.#state = this.#start();
-  }
-
-  #start(): Hash | Hmac {
-    return this.#secret === undefined ? createHash('sha256') : createHmac('sha256', this.#secret);
-  }
-
-  update(data: Uint8Array): void {
-    this.#state.update(data);
-  }
-
-  async digest(): Promise<Uint8Array> {
-    return this.#state.digest();
-  }
-
-  reset(): void {
-    this.#state = this.#start();
-  }
-}
 
 /**
  * The query as names and values, percent-decoded only: `+` in the raw base64 of `cell-number` is a plus and no blank, and becomes

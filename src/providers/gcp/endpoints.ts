@@ -13,6 +13,7 @@ export type GcpService =
   | 'iamcredentials'
   | 'sts'
   | 'oslogin'
+  | 'secretmanager'
   | 'metadata';
 
 interface Place {
@@ -33,6 +34,7 @@ const PLACES: Readonly<Record<Exclude<GcpService, 'metadata'>, Place>> = {
   iamcredentials: { host: 'iamcredentials', below: '/iamcredentials' },
   sts: { host: 'sts', below: '/sts' },
   oslogin: { host: 'oslogin', below: '/oslogin' },
+  secretmanager: { host: 'secretmanager', below: '/secretmanager' },
 };
 
 export interface Endpoints {

@@ -3,6 +3,7 @@ import { networkSettings } from '../../runtime/network.ts';
 import type { World } from '../../runtime/world.ts';
 import type { CloudSelection, Prompts, Provider } from '../provider.ts';
 import { AccessTokens } from './access-token.ts';
+import { GcpDatabaseLogins } from './database-logins.ts';
 import { GcpTargetFinder } from './find-target.ts';
 import { GcpGatekeeper } from './gatekeeper.ts';
 import { GcpApi } from './gcp-api.ts';
@@ -50,6 +51,7 @@ export async function gcpProvider(world: World, selection: CloudSelection, _prom
     finder: new GcpTargetFinder(api),
     gatekeeper: new GcpGatekeeper(world, api, whoami),
     logins: new GcpLogins(world, api),
+    databaseLogins: new GcpDatabaseLogins(api, () => world.clock.wall()),
     signInAdvice: SIGN_IN_ADVICE,
     [Symbol.asyncDispose]: () => lifetime[Symbol.asyncDispose](),
   };

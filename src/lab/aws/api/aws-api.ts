@@ -9,6 +9,7 @@ import type { World } from '../../../runtime/world.ts';
 import { ApiFaults } from '../../api-faults.ts';
 import { CallLog } from '../../call-log.ts';
 import { type HttpAnswer, readBody } from '../../http.ts';
+import type { LabSecrets } from '../../lab-secrets.ts';
 import { isOwnHost, ownHosts } from '../../own-host.ts';
 import type { AdmittedKeys } from '../../ssh/admitted-keys.ts';
 import type { LabResource } from '../iam/iam-gate.ts';
@@ -34,6 +35,7 @@ import { JsonInput } from './json-input.ts';
 import type { LabKms } from './kms-api.ts';
 import { rdsApi } from './rds-api.ts';
 import { routeCall, unknownOperation } from './route.ts';
+import { secretsManagerApi } from './secrets-manager-api.ts';
 import type { SignInDesk } from './sign-in.ts';
 import { ssmApi } from './ssm-api.ts';
 import { ssoAdminApi } from './sso-admin-api.ts';
@@ -46,6 +48,7 @@ export interface AwsApiOptions extends ApiContext {
   readonly kms: LabKms;
   /** Where EC2 Instance Connect puts keys. */
   readonly sshKeys: AdmittedKeys;
+  readonly secrets: LabSecrets;
   readonly desk: SignInDesk;
   readonly trail: Trail;
   readonly sts: StsSecrets;
@@ -132,6 +135,7 @@ class AwsApiHandler {
       stsApi(options, options.sts),
       options.kms.service(),
       instanceConnectApi(options, options.sshKeys),
+      secretsManagerApi(options.secrets, () => options.world.clock.wall()),
       iamApi(options),
       ssoAdminApi(options),
       cloudTrailApi(options, options.trail),

@@ -11,6 +11,7 @@ import { isLoopbackAddress } from '../../../runtime/loopback.ts';
 import { ApiFaults } from '../../api-faults.ts';
 import { CallLog } from '../../call-log.ts';
 import { type HttpAnswer, readBody } from '../../http.ts';
+import type { LabSecrets } from '../../lab-secrets.ts';
 import { isOwnHost } from '../../own-host.ts';
 import { bearerOf } from '../relay/core/relay-request.ts';
 import { type AccessGrant, CLOUD_PLATFORM } from '../token-store.ts';
@@ -26,10 +27,12 @@ import { answerMetadata, type MetadataOptions } from './metadata-api.ts';
 import { OAuthApi, type OAuthSecrets } from './oauth-api.ts';
 import { type GcpApiContext, type GcpOperation, SERVICE_TITLES } from './operation.ts';
 import { osLoginApi } from './os-login-api.ts';
+import { secretManagerApi } from './secret-manager-api.ts';
 import { sqlApi } from './sql-api.ts';
 
 export interface GcpApiOptions extends Omit<GcpApiContext, 'url'> {
   readonly oauth: OAuthSecrets;
+  readonly secrets: LabSecrets;
   readonly metadata: MetadataOptions;
 }
 
@@ -102,6 +105,7 @@ class GcpApiHandler {
       ...iapApi(options),
       ...iamCredentialsApi(options),
       ...osLoginApi(options),
+      ...secretManagerApi(options.secrets),
       ...iamPolicyApi(options),
       ...iamRolesApi(options),
       ...loggingApi(options),

@@ -61,6 +61,7 @@ export const SERVICE_TITLES: Readonly<Record<string, string>> = {
   'oslogin.googleapis.com': 'Cloud OS Login API',
   'cloudresourcemanager.googleapis.com': 'Cloud Resource Manager API',
   'iam.googleapis.com': 'Identity and Access Management (IAM) API',
+  'secretmanager.googleapis.com': 'Secret Manager API',
   'logging.googleapis.com': 'Cloud Logging API',
   'serviceusage.googleapis.com': 'Service Usage API',
 };
