@@ -127,6 +127,9 @@ async function openByLogins(
     ...(keepActive && { keepActive }),
     ...(intervals && { intervals }),
   };
+  if (request.sessions !== undefined) {
+    onEvent({ type: 'hint', message: 'all connections share the login on the way: --sessions changes nothing there' });
+  }
   const below = new BrokeredTunnel(context, base, found, onEvent, way.login);
   return new ChainedTunnel(context, request, below, chain, onEvent);
 }

@@ -1,6 +1,7 @@
 import { formatByteCount } from '../../domain/byte-count.ts';
 import { formatDuration } from '../../domain/duration.ts';
 import type { Millis } from '../../domain/millis.ts';
+import type { SessionFigures } from '../../domain/session-figures.ts';
 import { isoTime } from '../../runtime/iso-time.ts';
 import type { HeldStatus } from '../../supervisor/protocol.ts';
 import { printable } from './printable.ts';
@@ -25,7 +26,7 @@ export function heldState({ state, renewals, lastTrouble }: HeldStatus): string 
 /** Everything that is known of one tunnel, for `status`. @param now wall clock */
 export function heldDetails(tunnel: HeldStatus, now: Millis): readonly string[] {
   const { local, target, place, readyAt, expiresAt, clients, connections, bytesUp, bytesDown } = tunnel;
-  const { sessions, roundTripMs, renewals, lastRenewal, lastTrouble, isOnDemand } = tunnel;
+  const { sessions, each, roundTripMs, renewals, lastRenewal, lastTrouble, isOnDemand } = tunnel;
   const lines: (readonly [string, string | undefined])[] = [
     ['state', heldState(tunnel)],
     ['local', local.join(', ') || undefined],
@@ -36,7 +37,8 @@ export function heldDetails(tunnel: HeldStatus, now: Millis): readonly string[] 
     ['opened', isOnDemand ? 'at the first connection, closed when unused' : undefined],
     ['clients', `${clients} now, ${plural(connections, 'connection')} so far`],
     ['bytes', `${formatByteCount(bytesDown)} down, ${formatByteCount(bytesUp)} up`],
-    ['sessions', String(sessions)],
+    ['sessions', `${sessions}${rates(tunnel)}`],
+    ...(each.length > 1 ? each.map(sessionLine) : []),
     ['round trip', roundTripMs === undefined ? undefined : `${Math.round(roundTripMs)} ms`],
     [
       'renewed',
@@ -54,6 +56,18 @@ export function heldDetails(tunnel: HeldStatus, now: Millis): readonly string[] 
   return lines.flatMap(([label, text]) => (text === undefined ? [] : [printable(`${label.padEnd(13)}${text}`)]));
 }
 
+/** Bytes a second, where any move. */
+function rates({ rateUp, rateDown }: Pick<SessionFigures, 'rateUp' | 'rateDown'>): string {
+  if (Math.round(rateUp + rateDown) === 0) return '';
+  return `, ${formatByteCount(Math.round(rateDown))}/s down, ${formatByteCount(Math.round(rateUp))}/s up`;
+}
+
+function sessionLine(session: SessionFigures): readonly [string, string] {
+  const { id, health, openStreams, roundTripMs } = session;
+  const delay = roundTripMs === undefined ? '' : `, ${Math.round(roundTripMs)} ms`;
+  return ['', `${id} ${health}, ${plural(openStreams, 'connection')}${rates(session)}${delay}`];
+}
+
 const RENEWED: Readonly<Record<string, string>> = {
   resumed: 'nothing lost',
   'new-session': 'in a new session',
@@ -63,7 +77,9 @@ const RENEWED: Readonly<Record<string, string>> = {
 export function heldJson(tunnel: HeldStatus) {
   const instant = (wall: Millis | undefined) => (wall === undefined ? null : isoTime(wall));
   const { name, state, local, target, place, since, readyAt, expiresAt, isOnDemand } = tunnel;
-  const { clients, connections, bytesUp, bytesDown, sessions, roundTripMs, renewals } = tunnel;
+  const { clients, connections, bytesUp, bytesDown, sessions, each, roundTripMs, renewals } = tunnel;
+  const tenths = (milliseconds: Millis | undefined) =>
+    milliseconds === undefined ? null : Math.round(milliseconds * 10) / 10;
   const { lastRenewal, lastTrouble } = tunnel;
   return {
     name,
@@ -80,7 +96,19 @@ export function heldJson(tunnel: HeldStatus) {
     bytesUp,
     bytesDown,
     sessions,
-    roundTripMs: roundTripMs === undefined ? null : Math.round(roundTripMs * 10) / 10,
+    rateUp: Math.round(tunnel.rateUp),
+    rateDown: Math.round(tunnel.rateDown),
+    roundTripMs: tenths(roundTripMs),
+    eachSession: each.map((session) => ({
+      id: session.id,
+      health: session.health,
+      connections: session.openStreams,
+      bytesUp: session.bytesUp,
+      bytesDown: session.bytesDown,
+      rateUp: Math.round(session.rateUp),
+      rateDown: Math.round(session.rateDown),
+      roundTripMs: tenths(session.roundTripMs),
+    })),
     renewals,
     lastRenewal: lastRenewal === undefined ? null : { at: isoTime(lastRenewal.at), how: lastRenewal.how },
     lastTrouble: lastTrouble === undefined ? null : { ...lastTrouble, at: isoTime(lastTrouble.at) },

@@ -17,7 +17,7 @@ const SIP_INTERVAL_MS = 20_000;
 /** No more reads when this much is held by a session, whatever happens to its websocket: it can be resumed. */
 const MAX_HELD_WITH_SIPS = 24 * 1024 * 1024;
 
-/** With `--keep-active`: below the shortest idle limit that an account can set, one minute (docs/protocol/ssm.md, "Limits"). */
+/** With `--keep-active`: below the shortest idle limit that an account can set, one minute (docs/protocol/ssm.md, "Limits and pitfalls"). */
 export const ACTIVITY_INTERVAL_MS = 45_000;
 
 export interface MuxPortOwner {
