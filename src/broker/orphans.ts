@@ -17,8 +17,8 @@ export type OrphanReport =
   | { readonly outcome: 'elsewhere'; readonly session: OrphanedSession }
   | { readonly outcome: 'failed'; readonly session: OrphanedSession; readonly error: CloudtunError };
 
-/** More than this at one start would be a flood of calls; the rest is for the next start. */
-const LIMIT = 50;
+/** More than this at one start would be a flood of calls; the rest is for the next time. */
+export const ORPHANS_AT_ONCE = 50;
 
 /**
  * Ends the sessions that killed processes of ours left behind where the providers look, and tells of the others. Never touches a
@@ -43,7 +43,7 @@ export async function endOrphans(
     return !isOfAnotherLab;
   });
   return Promise.all(
-    orphans.slice(0, LIMIT).map(async (session): Promise<OrphanReport> => {
+    orphans.slice(0, ORPHANS_AT_ONCE).map(async (session): Promise<OrphanReport> => {
       const provider = providerOf(session);
       if (provider === undefined) return { outcome: 'elsewhere', session };
       try {

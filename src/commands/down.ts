@@ -1,13 +1,16 @@
 import { Args, Flags } from '@oclif/core';
 import { BaseCommand } from '../cli/base-command.ts';
 import { notHeld } from '../cli/not-held.ts';
+import { goneLines } from '../cli/present/gone-lines.ts';
 import { closedLine } from '../cli/present/tunnel-lines.ts';
 import { reportError } from '../cli/report-error.ts';
 import { loadCatalogue } from '../config/load.ts';
 import { expandGroups } from '../plan/named-plan.ts';
 import { isPortFree } from '../runtime/port-free.ts';
 import { connectSupervisor } from '../supervisor/control-client.ts';
+import { supervisorPaths } from '../supervisor/paths.ts';
 import type { Reply } from '../supervisor/protocol.ts';
+import { leftBehind } from '../supervisor/state-record.ts';
 
 /** What `down --json` prints: a line for each tunnel. */
 interface DownJson {
@@ -44,6 +47,8 @@ export default class Down extends BaseCommand {
     if (supervisor === undefined) {
       if (given.length > 0) throw notHeld(this.world, given[0]!);
       this.terminal.note('nothing is held');
+      const left = leftBehind(supervisorPaths(this.world).state);
+      for (const line of left === undefined ? [] : goneLines(left)) this.terminal.note(line);
       return [];
     }
     const names = given.length === 0 ? [] : expandGroups(given, await loadCatalogue(this.world));

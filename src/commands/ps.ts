@@ -1,4 +1,5 @@
 import { BaseCommand } from '../cli/base-command.ts';
+import { goneLines } from '../cli/present/gone-lines.ts';
 import { heldJson } from '../cli/present/held-lines.ts';
 import { isoTime } from '../runtime/iso-time.ts';
 import { listHeld } from '../supervisor/control-client.ts';
@@ -30,11 +31,7 @@ export default class Ps extends BaseCommand {
         const { heldTable } = await import('../cli/present/held-table.ts');
         for (const line of heldTable(tunnels, this.world.clock.wall())) this.terminal.result(line);
       } else if (left === undefined) this.terminal.note('nothing is held; bring a tunnel up with: cloudtun up NAME');
-      if (left !== undefined) {
-        const names = left.names.join(' ');
-        this.terminal.note(`the supervisor (pid ${left.process.pid}) is gone; it held ${left.names.join(', ')}`);
-        this.terminal.note(`  bring them back, which also ends its sessions: cloudtun up ${names}`);
-      }
+      for (const line of left === undefined ? [] : goneLines(left)) this.terminal.note(line);
     }
     return {
       supervisor: held === undefined ? null : { pid: held.pid, startedAt: isoTime(held.startedAt) },

@@ -1,5 +1,6 @@
 import { StartLimiter } from '../broker/start-limiter.ts';
 import { BaseCommand } from '../cli/base-command.ts';
+import { orphanNote } from '../cli/present/orphan-note.ts';
 import { composeApp, farPortOf } from '../compose.ts';
 import { rotatingLog } from '../runtime/rotating-log.ts';
 import { runSupervisor } from '../supervisor/daemon.ts';
@@ -29,6 +30,7 @@ export default class Supervisor extends BaseCommand {
       // Nobody is there to be asked.
       openApp: (asked, question) => composeApp(asked, question, {}, undefined, starts),
       farPortOf,
+      orphanNote,
       warnings,
       signal,
     });

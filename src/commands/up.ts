@@ -117,6 +117,7 @@ export default class Up extends BaseCommand {
     if (reply.say === 'held' && !reply.isNew && !screens.ready.has(reply.name)) {
       this.terminal.note(`${reply.name} was up`);
     }
+    if (reply.say === 'warning') this.world.log.warn(reply.message);
     if (reply.say !== 'failed') return;
     const { name, error } = reply;
     failures.push(error);

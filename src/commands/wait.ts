@@ -7,7 +7,9 @@ import { CloudtunError } from '../domain/errors.ts';
 import type { Millis } from '../domain/millis.ts';
 import { expandGroups } from '../plan/named-plan.ts';
 import { listHeld } from '../supervisor/control-client.ts';
+import { supervisorPaths } from '../supervisor/paths.ts';
 import type { HeldStatus } from '../supervisor/protocol.ts';
+import { leftBehind } from '../supervisor/state-record.ts';
 
 /** A supervisor on this machine; another process may be about to start it, which nothing tells. */
 const POLL: Millis = 100;
@@ -44,14 +46,21 @@ export default class Wait extends BaseCommand {
     const { clock } = this.world;
     const end = clock.now() + limit;
     this.terminal.progress(`waiting for ${names.join(', ')} ...`);
-    for (;;) {
+    const { state } = supervisorPaths(this.world);
+    for (let wasThere = false; ; ) {
       const held = await listHeld(this.world);
+      // One that is gone from the start may be about to be started again.
+      if (held === undefined && wasThere) throwIfLost(state, names);
+      wasThere = held !== undefined;
       const found = names.map((name) => held?.tunnels.find((tunnel) => tunnel.name === name));
       const lost = found.find((tunnel) => tunnel?.state === 'lost');
       if (lost) throw lostError(lost);
       const missing = names.filter((_, index) => !isThere(found[index]));
       if (missing.length === 0) return this.#ready(found.filter((tunnel) => tunnel !== undefined));
-      if (clock.now() + POLL > end) throw late(missing, flags.timeout);
+      if (clock.now() + POLL > end) {
+        if (held === undefined) throwIfLost(state, missing);
+        throw late(missing, flags.timeout);
+      }
       await clock.sleep(POLL, this.signal);
     }
   }
@@ -65,6 +74,16 @@ export default class Wait extends BaseCommand {
 }
 
 const isThere = (tunnel: HeldStatus | undefined) => tunnel?.state === 'ready' || tunnel?.state === 'waiting';
+
+/** @throws CT_TUNNEL_LOST when the supervisor that held one of them was killed */
+function throwIfLost(state: string, names: readonly string[]): void {
+  const left = leftBehind(state);
+  const name = names.find((each) => left?.names.includes(each));
+  if (left === undefined || name === undefined) return;
+  throw new CloudtunError('CT_TUNNEL_LOST', `${name} was lost: the supervisor (pid ${left.process.pid}) is gone`, {
+    hint: `bring it back with: cloudtun up ${name}`,
+  });
+}
 
 function lostError({ name, lastTrouble }: HeldStatus): CloudtunError {
   return new CloudtunError('CT_TUNNEL_LOST', `${name} was lost${lastTrouble ? `: ${lastTrouble.message}` : ''}`, {

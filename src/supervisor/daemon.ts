@@ -1,6 +1,7 @@
 import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
+import type { OrphanReport } from '../broker/orphans.ts';
 import { asCloudtunError, CloudtunError } from '../domain/errors.ts';
 import type { Millis } from '../domain/millis.ts';
 import type { Timer } from '../runtime/clock.ts';
@@ -32,6 +33,8 @@ export interface SupervisorContext {
   readonly world: World;
   openApp: SetContext['openApp'];
   farPortOf: SetContext['farPortOf'];
+  /** What became of a session of a process that was killed, in a line. */
+  orphanNote(orphan: OrphanReport): string;
   /** What the log was warned of so far: somebody who closes a tunnel hears what came of it. */
   readonly warnings: RecentWarnings;
   /** Drains every tunnel, then ends. */
@@ -98,7 +101,7 @@ class Supervisor implements AsyncDisposable {
       farPortOf: (target) => context.farPortOf(target),
       onChange: () => this.#changed(),
       onOrphans: (orphans) => {
-        for (const { outcome, session } of orphans) context.world.log.warn(`left session ${session.id}: ${outcome}`);
+        for (const orphan of orphans) context.world.log.warn(context.orphanNote(orphan));
       },
     });
     context.signal.addEventListener('abort', () => void this.#drainAll(), { once: true });
@@ -133,17 +136,24 @@ class Supervisor implements AsyncDisposable {
         const request = await readRequest(line);
         await this.#answer(request, say, leaving.signal);
         say({ say: 'done' });
-        socket.end();
+        this.#hangUp(socket);
         break;
       }
     } catch (thrown) {
       silent.cancel();
       if (!leaving.signal.aborted) {
         say({ say: 'refused', error: asCloudtunError(thrown) });
-        socket.end();
+        this.#hangUp(socket);
         log.info(`a request failed: ${asCloudtunError(thrown).message}`);
       }
     }
+  }
+
+  /** Lets what was said go out, for a while: whoever is there may have more to say, or may not read. */
+  #hangUp(socket: Socket): void {
+    const slow = this.#context.world.clock.after(REQUEST_LIMIT, () => socket.destroy(), { background: true });
+    socket.once('close', () => slow.cancel());
+    socket.end(() => socket.destroy());
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -176,6 +186,7 @@ class Supervisor implements AsyncDisposable {
     say: (reply: Reply) => void,
   ): Promise<void> {
     const world = worldOf(this.#context.world, origin);
+    const told = this.#context.warnings.count;
     await Promise.all(
       wishes.map(async (wish) => {
         const { name } = wish;
@@ -187,6 +198,7 @@ class Supervisor implements AsyncDisposable {
         await (isUnawaited ? Promise.race([opening, accepted.promise]) : opening);
       }),
     );
+    for (const message of this.#context.warnings.since(told)) say({ say: 'warning', message });
   }
 
   async #down({ names, cut }: Extract<Request, { do: 'down' }>, say: (reply: Reply) => void): Promise<void> {

@@ -1,5 +1,5 @@
 import type { CloudQuestion } from '../broker/candidate-clouds.ts';
-import { endOrphans, type OrphanReport } from '../broker/orphans.ts';
+import { endOrphans, ORPHANS_AT_ONCE, type OrphanReport } from '../broker/orphans.ts';
 import { type Catalogue, NO_CATALOGUE } from '../config/catalogue.ts';
 import { loadCatalogue } from '../config/load.ts';
 import { CloudtunError } from '../domain/errors.ts';
@@ -194,9 +194,21 @@ export class TunnelSet implements AsyncDisposable {
 
   async #openApp(world: World, plan: TunnelPlan): Promise<App> {
     const app = await this.#context.openApp(world, questionOf(plan));
-    // Sessions of processes that were killed, of a supervisor too: none is left unnoticed.
-    this.#context.onOrphans?.(await endOrphans(app, new AbortController().signal));
+    await this.#endOrphans(app);
     return app;
+  }
+
+  /**
+   * Sessions of processes that were killed, of a supervisor too: none is left unnoticed. A supervisor may have left more than are ended
+   * at one start, and this one starts once.
+   */
+  async #endOrphans(app: App): Promise<void> {
+    for (;;) {
+      const reports = await endOrphans(app, new AbortController().signal);
+      this.#context.onOrphans?.(reports);
+      // What could not be ended comes again with every try.
+      if (reports.length < ORPHANS_AT_ONCE || reports.some(({ outcome }) => outcome !== 'ended')) return;
+    }
   }
 
   async #leaveApp(key: string): Promise<void> {

@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
@@ -28,6 +29,8 @@ export interface TerminalSession {
   signal(name: NodeJS.Signals): void;
   /** Resolves when cloudtun has ended: with its exit code, and the settings of the terminal before and after. */
   ended(): Promise<{ readonly code: number; readonly before: string; readonly after: string }>;
+  /** Takes the terminal away, as somebody does who closes its window. */
+  close(): Promise<void>;
   /** Path of the terminal: `/dev/pts/3`. */
   device(): Promise<string>;
 }
@@ -90,6 +93,12 @@ export function onTerminal(
     ended: async () => {
       const code = Number((await saw(/^code=(\d+)\.$/m))[1]);
       return { code, before: (await saw(/^before=(.*)$/m))[1]!, after: (await saw(/^after=(.*)$/m))[1]! };
+    },
+    close: async () => {
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      const closed = once(child, 'close');
+      child.kill('SIGKILL');
+      await closed;
     },
     device: async () => (await saw(/^device=(.*)$/m))[1]!,
   };
