@@ -1,20 +1,16 @@
-import { writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { Flags } from '@oclif/core';
 import type { CandidateCloud } from '../broker/settle-cloud.ts';
 import { combinedFailure } from '../broker/settle-cloud.ts';
-import { askWhich } from '../cli/ask.ts';
-import { BaseCommand } from '../cli/base-command.ts';
+import { CatalogueWriter } from '../cli/catalogue-writer.ts';
 import { withFirstSteps } from '../cli/first-steps.ts';
 import { CLOUD_FLAG, cloudOf, SELECTION_FLAGS } from '../cli/flags.ts';
 import { printable } from '../cli/present/printable.ts';
-import { plural } from '../cli/present/tunnel-lines.ts';
 import { composeProviders } from '../compose.ts';
 import { catalogueFiles, loadCatalogue, PROJECT_FILE } from '../config/load.ts';
 import type { FoundPlace, ProposedTarget } from '../config/propose-targets.ts';
-import { SCHEMA_FILE } from '../config/schema-line.ts';
 import { tunnelSettings } from '../config/tunnel-settings.ts';
-import { asCloudtunError, CloudtunError } from '../domain/errors.ts';
+import { asCloudtunError, type CloudtunError } from '../domain/errors.ts';
 import type { Provider } from '../providers/provider.ts';
 
 /** What `init --json` prints. */
@@ -29,7 +25,7 @@ interface InitJson {
 /** Databases whose way is looked for at the same time. */
 const AT_ONCE = 8;
 
-export default class Init extends BaseCommand {
+export default class Init extends CatalogueWriter {
   static override summary = 'write a first cloudtun.yaml from what your clouds have';
   static override description =
     'Finds the databases that can be reached and the machines that reach them, in every cloud that is set up, shows the file, and asks before it writes. ' +
@@ -72,10 +68,10 @@ export default class Init extends BaseCommand {
     );
     this.terminal.settle();
     for (const { name, reason } of leftOut) this.terminal.note(printable(`left out: ${name} (${reason})`));
-    const isWritten = targets.length > 0 && !flags['dry-run'] && (await this.#mayWrite(text, flags.yes));
+    const isWritten = targets.length > 0 && !flags['dry-run'] && (await this.agreesTo(text, flags.yes));
     if (targets.length === 0) this.terminal.note('nothing was found that the catalogue lacks');
     else if (flags['dry-run'] && !this.jsonEnabled()) this.terminal.result(text.trimEnd());
-    if (isWritten) await this.#write(file, text, targets.length);
+    if (isWritten) await this.writeFile(file, text, targets.length);
     return { file, isWritten, targets, leftOut };
   }
 
@@ -128,32 +124,6 @@ export default class Init extends BaseCommand {
       databases,
       machines: machines.map(({ target }) => target),
     };
-  }
-
-  async #mayWrite(text: string, isAgreed: boolean): Promise<boolean> {
-    if (isAgreed) return true;
-    if (!this.terminal.canAsk) {
-      throw new CloudtunError('CT_USAGE', 'nobody is there to be asked whether the file is to be written', {
-        hint: ['write it: cloudtun init --yes', 'see it: cloudtun init --dry-run'],
-      });
-    }
-    for (const line of text.trimEnd().split('\n')) this.terminal.note(printable(line));
-    const choices = [
-      { value: 'yes', name: 'yes' },
-      { value: 'no', name: 'no, leave everything as it is' },
-    ];
-    return (await askWhich('Write this file?', choices, this.signal)) === 'yes';
-  }
-
-  async #write(file: string, text: string, count: number): Promise<void> {
-    const { catalogueJsonSchema } = await import('../config/json-schema.ts');
-    await writeFile(join(dirname(file), SCHEMA_FILE), `${JSON.stringify(catalogueJsonSchema(), undefined, 2)}\n`);
-    await writeFile(file, text);
-    if (this.jsonEnabled()) return;
-    this.terminal.result(
-      printable(`wrote ${file} with ${plural(count, 'new target')}, and ${SCHEMA_FILE} for editors`),
-    );
-    this.terminal.note('  what it says: cloudtun config show --origin');
   }
 }
 

@@ -13,9 +13,15 @@ targets: {}
  * The text of a catalogue with more targets in it. What is there stays as it is, comments included.
  *
  * @param text of the file as it is; undefined: there is none
+ * @param defaults for every tunnel, those that it lacks
  */
-export function withTargets(text: string | undefined, targets: readonly ProposedTarget[]): string {
+export function withTargets(
+  text: string | undefined,
+  targets: readonly ProposedTarget[],
+  defaults: Readonly<Record<string, string>> = {},
+): string {
   const document = parseDocument(text ?? NEW_FILE);
+  for (const [key, value] of Object.entries(defaults)) document.setIn(['defaults', key], value);
   const section = targetsOf(document);
   // `targets: {}` of a new file would make one line of it all.
   section.flow = false;

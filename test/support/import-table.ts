@@ -99,7 +99,13 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
     why: 'a cloud meets a protocol only in domain/ (ticket, dialer, audit sink)',
   },
   { folder: 'providers', may: ['providers/**', ...GROUND], why: '`registry` sees every cloud' },
-  { folder: 'config', may: GROUND, packages: ['yaml', 'zod'], why: 'disk and schema' },
+  {
+    folder: 'config/import',
+    may: ['config/**', ...GROUND],
+    packages: ['yaml', 'ini', 'ssh-config'],
+    why: 'the files of other programs, in the words of ours',
+  },
+  { folder: 'config', may: ['config/**', ...GROUND], packages: ['yaml', 'zod'], why: 'disk and schema' },
   { folder: 'audit', may: GROUND, why: 'disk' },
   {
     folder: 'broker',
