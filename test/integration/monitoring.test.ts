@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
@@ -41,6 +42,10 @@ suite('a tunnel that programs look at', () => {
       body,
       /^cloudtun_tunnel_info\{tunnel="prod",target="prod via bastion-a",local="127\.0\.0\.1:\d+"\} 1$/m,
     );
+    // Where Prometheus is, it has the last word about the format.
+    const promtool = spawnSync('promtool', ['check', 'metrics'], { input: body, encoding: 'utf8', timeout: 10_000 });
+    if (promtool.error === undefined) assert.deepEqual([promtool.status, promtool.stderr], [0, '']);
+    else t.diagnostic('no promtool on this machine: the scrape was not checked by it');
     // A client that says nothing is waited for: the probe must not send new ones meanwhile.
     run.process.kill('SIGTERM');
     await run.saw(/draining 1 connection/);
