@@ -146,6 +146,7 @@ async function buildGcpLab(
         return verdict.ok ? { ok: true, email: verdict.grant.email } : verdict;
       },
       resolve: network.resolve,
+      mayReturn: network.mayReturn,
     }),
   );
   tokens.onRevoked(() => relay.desk.recheckTokens());

@@ -52,20 +52,16 @@ export class GcpLabNetwork {
       : await this.#host(inventory, target, email);
   };
 
+  /** Whether somebody may open a websocket to a target, or another one after the first broke. */
+  readonly mayReturn = (target: RelayTarget, email: string): boolean => this.#authorize(target, email);
+
   async #instance(inventory: GcpInventory, target: InstanceTarget, email: string): Promise<RelayDestination> {
-    const { project, zone, instance: name, port } = target;
-    const resource = `projects/${project}/iap_tunnel/zones/${zone}/instances/${name}`;
-    const found = inventory.instances.find(
-      (one) => one.project === project && one.zone === zone && (one.name === name || one.id === name),
-    );
-    const instance = found === undefined ? {} : { instance: { id: found.id, zone } };
-    const permission = 'iap.tunnelInstances.accessViaIAP';
-    const type = 'iap.googleapis.com/TunnelInstance';
-    if (!this.#authorize(target, email, permission, resource, type, found?.ip, instance)) return { kind: 'denied' };
+    if (!this.#authorize(target, email)) return { kind: 'denied' };
+    const found = machineOf(inventory, target);
     if (found === undefined || found.status !== 'RUNNING') return { kind: 'unknown' };
     if (target.networkInterface !== 'nic0') return { kind: 'unknown' };
-    if (!admitsTunnels(inventory, found, port)) return { kind: 'silent' };
-    return await this.#openMachine(found, port, true);
+    if (!admitsTunnels(inventory, found, target.port)) return { kind: 'silent' };
+    return await this.#openMachine(found, target.port, true);
   }
 
   /** What a connection from one of the machines meets; without a host, a port of its own. */
@@ -93,15 +89,13 @@ export class GcpLabNetwork {
   }
 
   async #host(inventory: GcpInventory, target: HostTarget, email: string): Promise<RelayDestination> {
+    const isAllowed = this.#authorize(target, email);
     const group = groupOf(inventory, target);
-    const resource = `projects/${target.project}/iap_tunnel/locations/${target.region}/destGroups/${group?.name ?? '-'}`;
-    const host = inventory.hosts.find(({ name }) => name === target.host);
-    const ip = isIP(target.host) === 0 ? host?.ip : target.host;
-    const permission = 'iap.tunnelDestGroups.accessViaIAP';
-    const isAllowed = this.#authorize(target, email, permission, resource, 'iap.googleapis.com/TunnelDestGroup', ip);
     if (group === undefined || !isAllowed) return { kind: 'denied' };
     // A network may be given as a path.
     if (target.network.split('/').at(-1) !== group.network) return { kind: 'unknown' };
+    const host = inventory.hosts.find(({ name }) => name === target.host);
+    const ip = isIP(target.host) === 0 ? host?.ip : target.host;
     if (ip === undefined) return { kind: 'unknown' };
     const database = inventory.databases.find((one) => one.privateIp === ip && one.network === group.network);
     if (database !== undefined) return await this.#database(database, target.port);
@@ -113,17 +107,11 @@ export class GcpLabNetwork {
   }
 
   /** Judges one websocket, and writes the entry that the audit log has of it. */
-  #authorize(
-    target: RelayTarget,
-    email: string,
-    permission: string,
-    resource: string,
-    resourceType: string,
-    ip: string | undefined,
-    instance: Pick<TunnelAuthorization, 'instance'> = {},
-  ): boolean {
+  #authorize(target: RelayTarget, email: string): boolean {
     const { iam, audit, inventory } = this.#options;
     const { project: projectId, port } = target;
+    const asked = askedOf(inventory(), target);
+    const { resource, permission, resourceType, ip } = asked;
     const granted = iam.may(email, permission, resource, {
       destinationPort: port,
       ...(ip === undefined ? {} : { destinationIp: ip }),
@@ -131,19 +119,17 @@ export class GcpLabNetwork {
       resourceService: 'iap.googleapis.com',
     });
     const number = inventory().projects.find(({ id }) => id === projectId)?.number ?? projectId;
+    const inNumbers = resource
+      .replace(/^projects\/[^/]+/, `projects/${number}`)
+      .replace(/\/instances\/.*$/, `/instances/${asked.instance?.id ?? ''}`);
     audit.authorizeUser({
+      ...asked,
+      resource: inNumbers,
       projectId,
       email,
-      permission,
-      resource: resource
-        .replace(/^projects\/[^/]+/, `projects/${number}`)
-        .replace(/\/instances\/.*$/, `/instances/${instance.instance?.id ?? ''}`),
-      resourceType,
       granted,
-      ip,
       port,
       accessLevels: iam.accessLevelsOf(email),
-      ...instance,
     });
     return granted;
   }
@@ -230,6 +216,38 @@ function inRange(range: string, ip: string): boolean {
   const block = new BlockList();
   block.addSubnet(base, Number(bits), 'ipv4');
   return block.check(ip);
+}
+
+function machineOf(inventory: GcpInventory, { project, zone, instance }: InstanceTarget): GcpInstance | undefined {
+  return inventory.instances.find(
+    (one) => one.project === project && one.zone === zone && (one.name === instance || one.id === instance),
+  );
+}
+
+/** What permission a websocket takes, on what. */
+function askedOf(
+  inventory: GcpInventory,
+  target: RelayTarget,
+): Pick<TunnelAuthorization, 'permission' | 'resource' | 'resourceType' | 'ip' | 'instance'> {
+  if (target.kind === 'instance') {
+    const { project, zone } = target;
+    const found = machineOf(inventory, target);
+    return {
+      permission: 'iap.tunnelInstances.accessViaIAP',
+      resource: `projects/${project}/iap_tunnel/zones/${zone}/instances/${target.instance}`,
+      resourceType: 'iap.googleapis.com/TunnelInstance',
+      ip: found?.ip,
+      ...(found === undefined ? {} : { instance: { id: found.id, zone } }),
+    };
+  }
+  const { project, region } = target;
+  const group = groupOf(inventory, target)?.name ?? '-';
+  return {
+    permission: 'iap.tunnelDestGroups.accessViaIAP',
+    resource: `projects/${project}/iap_tunnel/locations/${region}/destGroups/${group}`,
+    resourceType: 'iap.googleapis.com/TunnelDestGroup',
+    ip: isIP(target.host) === 0 ? inventory.hosts.find(({ name }) => name === target.host)?.ip : target.host,
+  };
 }
 
 /** The destination group that holds the host: the named one, or any of the region. */

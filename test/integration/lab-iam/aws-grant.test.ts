@@ -20,6 +20,8 @@ import {
   SimulatePrincipalPolicyCommand,
   TagUserCommand,
 } from '@aws-sdk/client-iam';
+import { DecryptCommand, GenerateDataKeyCommand, KMSClient } from '@aws-sdk/client-kms';
+import { DescribeDBInstancesCommand, RDSClient } from '@aws-sdk/client-rds';
 import {
   CreateDocumentCommand,
   DescribeDocumentCommand,
@@ -234,10 +236,6 @@ suite('what is not documented is a setting', () => {
 
   test('sessions of a role: the name or the user id begins the ARN', async (t) => {
     const lab = await enforcing(t);
-    const iam = new IAMClient(clientOptions(lab, 'admin'));
-    const assume = { Effect: 'Allow', Action: 'sts:AssumeRole', Resource: '*' };
-    const PolicyDocument = JSON.stringify({ Version: '2012-10-17', Statement: assume });
-    await iam.send(new PutUserPolicyCommand({ UserName: 'alice', PolicyName: 'assume', PolicyDocument }));
     const readers = lab.iam.directory.entity('role', 'readers');
     const sts = new STSClient(clientOptions(lab, 'alice'));
     const RoleArn = 'arn:aws:iam::111122223333:role/readers';
@@ -278,6 +276,84 @@ suite('what is not documented is a setting', () => {
     lab.iam.directory.entity('user', 'alice').attached.clear();
     await grant(lab, 'alice', pinnedGrant(), 'checked');
     assert.equal(await shell(), 'AccessDeniedException', 'with it, it is not');
+  });
+});
+
+suite('other services', () => {
+  const statement = (Action: string | string[], members: object = {}) =>
+    JSON.stringify({ Version: '2012-10-17', Statement: { Effect: 'Allow', Action, Resource: '*', ...members } });
+  const give = (lab: Lab, document: string) => lab.iam.directory.entity('user', 'alice').inline.set('given', document);
+
+  test('a role lets in whom its trust names, and a session policy narrows it', async (t) => {
+    const lab = await enforcing(t);
+    lab.iam.directory.entity('role', 'readers').inline.set('open', statement('ssm:*'));
+    const assume = async (user: string, Policy?: string) => {
+      const sts = new STSClient(clientOptions(lab, user));
+      const RoleArn = 'arn:aws:iam::111122223333:role/readers';
+      return sts.send(new AssumeRoleCommand({ RoleArn, RoleSessionName: user, Policy }));
+    };
+    assert.equal(await codeOf(assume('mallory')), 'AccessDenied');
+    assert.equal(await codeOf(assume('alice', '{"Statement": []}')), 'MalformedPolicyDocumentException');
+    for (const [policy, expected] of [
+      [undefined, 'ok'],
+      [statement('ssm:Get*'), 'AccessDeniedException'],
+    ] as const) {
+      const { Credentials } = await assume('alice', policy);
+      const credentials = {
+        accessKeyId: Credentials?.AccessKeyId ?? '',
+        secretAccessKey: Credentials?.SecretAccessKey ?? '',
+        sessionToken: Credentials?.SessionToken ?? '',
+      };
+      const denied = await outcome(new SSMClient({ ...clientOptions(lab), credentials }).send(start()));
+      assert.equal(denied.code, expected);
+      if (expected !== 'ok') assert.match(denied.message, /because no session policy allows/);
+    }
+    give(
+      lab,
+      JSON.stringify({ Version: '2012-10-17', Statement: { Effect: 'Deny', Action: 'sts:AssumeRole', Resource: '*' } }),
+    );
+    assert.equal(await codeOf(assume('alice')), 'AccessDenied', 'a deny goes before any trust');
+  });
+
+  test('a key is let in for one user of the machine', async (t) => {
+    const lab = await enforcing(t);
+    const Condition = { StringEquals: { 'ec2:osuser': 'ec2-user' } };
+    give(lab, statement('ec2-instance-connect:SendSSHPublicKey', { Condition }));
+    const client = new EC2InstanceConnectClient(clientOptions(lab, 'alice'));
+    const push = (InstanceOSUser: string) =>
+      codeOf(
+        client.send(
+          new SendSSHPublicKeyCommand({ InstanceId: BASTION, InstanceOSUser, SSHPublicKey: 'x'.repeat(100) }),
+        ),
+      );
+    assert.equal(await push('root'), 'AccessDeniedException');
+    assert.equal(await push('ec2-user'), 'InvalidArgsException', 'let through to a look at the key');
+  });
+
+  test('one database is described, one key makes data keys', async (t) => {
+    const lab = await enforcing(t);
+    const where = 'ap-northeast-1:111122223333';
+    const rds = new RDSClient(clientOptions(lab, 'alice'));
+    give(lab, statement('rds:DescribeDBInstances', { Resource: `arn:aws:rds:${where}:db:prod` }));
+    const describe = (DBInstanceIdentifier?: string) =>
+      codeOf(rds.send(new DescribeDBInstancesCommand({ DBInstanceIdentifier })));
+    assert.deepEqual(
+      [await describe('prod'), await describe('orders'), await describe()],
+      ['ok', 'AccessDenied', 'AccessDenied'],
+    );
+    const [key] = lab.inventory.keys;
+    const kms = new KMSClient(clientOptions(lab, 'alice'));
+    const Condition = { StringEquals: { 'kms:EncryptionContext:aws:ssm:TargetId': BASTION } };
+    give(lab, statement('kms:*', { Resource: `arn:aws:kms:${where}:key/${key?.id}`, Condition }));
+    const make = (target: string, KeyId = key?.aliases[0]) =>
+      kms.send(
+        new GenerateDataKeyCommand({ KeyId, KeySpec: 'AES_256', EncryptionContext: { 'aws:ssm:TargetId': target } }),
+      );
+    assert.equal(await codeOf(make('i-0a1b2c3d4e5f60002')), 'AccessDeniedException');
+    assert.equal(await codeOf(make(BASTION, 'alias/none')), 'AccessDeniedException');
+    const { CiphertextBlob } = await make(BASTION);
+    const EncryptionContext = { 'aws:ssm:TargetId': BASTION };
+    assert.equal(await codeOf(kms.send(new DecryptCommand({ CiphertextBlob, EncryptionContext }))), 'ok');
   });
 });
 

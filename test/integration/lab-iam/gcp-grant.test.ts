@@ -102,8 +102,12 @@ suite('conditions', () => {
     const condition = only(`destination.port == 5432 && request.time < timestamp("${until}")`);
     lab.gcp.iam.bind(VM, { role: ACCESSOR, members: [READERS], condition });
     assert.equal(await reach(lab, ALICE, 5432), 'address');
+    const place = { kind: 'instance', project: PROJECT, zone: ZONE, networkInterface: 'nic0' } as const;
+    const mayReturn = () => lab.gcp.network.mayReturn({ ...place, instance: 'bastion-g', port: 5432 }, ALICE);
+    assert.equal(mayReturn(), true);
     ahead = 7_200_000;
     assert.equal(await reach(lab, ALICE, 5432), 'denied');
+    assert.equal(mayReturn(), false, 'nor may a conversation be gone on with over another websocket');
   });
 
   test('the address, and access levels', async (t) => {

@@ -56,13 +56,27 @@ export class LabKms {
   }
 
   service(): JsonService {
+    // Permissions are about keys, whatever name a call has for one; a blob says by itself which key it is of.
     const resources = (input: JsonInput, call: { readonly region: string }) => {
       const inventory = this.#context.inventory();
-      const asked = input.text('KeyId');
-      return [
-        asked?.startsWith('arn:') ? asked : `arn:aws:kms:${call.region}:${inventory.account}:key/${asked ?? '*'}`,
-      ];
+      const prefix = `arn:aws:kms:${call.region}:${inventory.account}:`;
+      const asked = input
+        .text('KeyId')
+        ?.replace(prefix, '')
+        .replace(/^key\//, '');
+      const blob = Buffer.from(input.text('CiphertextBlob') ?? '', 'base64');
+      const key = inventory.keys.find(({ id, aliases }) =>
+        asked === undefined ? idHash(id).equals(blob.subarray(0, 32)) : id === asked || aliases.includes(asked),
+      );
+      return [`${prefix}key/${key?.id ?? asked ?? '*'}`];
     };
+    const context = (input: JsonInput) =>
+      Object.fromEntries(
+        Object.entries(input.textMap('EncryptionContext')).map(([name, value]) => [
+          `kms:EncryptionContext:${name}`,
+          value,
+        ]),
+      );
     return {
       name: 'kms',
       protocol: 'json',
@@ -70,6 +84,7 @@ export class LabKms {
       operations: {
         GenerateDataKey: {
           resources,
+          context,
           run: (input, call) => {
             const inventory = regionalInventory(this.#context, call);
             const key = findKey(inventory, input.requiredText('KeyId', { min: 1, max: 2_048 }));
@@ -84,6 +99,7 @@ export class LabKms {
         },
         Decrypt: {
           resources,
+          context,
           run: (input, call) => {
             const inventory = regionalInventory(this.#context, call);
             const blob = Buffer.from(input.requiredText('CiphertextBlob'), 'base64');

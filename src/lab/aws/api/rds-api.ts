@@ -1,5 +1,11 @@
 import type { Inventory, LabCluster, LabDatabase, LabProxy, Tags } from '../inventory.ts';
-import { type ApiContext, type QueryOperation, type QueryService, regionalInventory } from './api-service.ts';
+import {
+  type ApiCall,
+  type ApiContext,
+  type QueryOperation,
+  type QueryService,
+  regionalInventory,
+} from './api-service.ts';
 import { AwsFault } from './aws-fault.ts';
 import { takePage } from './paging.ts';
 import type { QueryFilter, QueryParameters } from './query-parameters.ts';
@@ -20,6 +26,7 @@ import type { XmlObject } from './xml.ts';
 /** The describing part of RDS. */
 export function rdsApi(context: ApiContext): QueryService {
   const list = <Item>(operation: string, lowest: number, question: Question<Item>): QueryOperation => ({
+    ...(question.identifier === undefined ? {} : { resources: resourcesBy(question.identifier) }),
     run: (input, call) => {
       const inventory = regionalInventory(context, call);
       const found = question.find(inventory, input);
@@ -29,6 +36,14 @@ export function rdsApi(context: ApiContext): QueryService {
       return { [question.set]: { [question.member]: items }, Marker: page.next };
     },
   });
+  /** The one that was asked for by its name, or all of the kind. */
+  const resourcesBy =
+    ([parameter, kind]: readonly [parameter: string, kind: string]) =>
+    (input: QueryParameters, call: ApiCall) => {
+      const asked = input.get(parameter) ?? '*';
+      const arn = `arn:aws:rds:${call.region}:${context.inventory().account}:${kind}:${asked}`;
+      return [asked.startsWith('arn:') ? asked : arn];
+    };
   return {
     name: 'rds',
     protocol: 'query',
@@ -53,6 +68,8 @@ export function rdsApi(context: ApiContext): QueryService {
 }
 
 interface Question<Item> {
+  /** The parameter that names one of them, and what their ARNs call them; absent: permissions are about all of them. */
+  readonly identifier?: readonly [parameter: string, kind: string];
   readonly find: (inventory: Inventory, input: QueryParameters) => readonly Item[];
   readonly describe: (item: Item, inventory: Inventory) => XmlObject;
   readonly set: string;
@@ -62,6 +79,7 @@ interface Question<Item> {
 const BAD_MARKER = new AwsFault('InvalidParameterValue', 400, 'Invalid or unparsable marker.');
 
 const DATABASES: Question<LabDatabase> = {
+  identifier: ['DBInstanceIdentifier', 'db'],
   find: (inventory, input) => {
     const asked = input.get('DBInstanceIdentifier');
     const found = inventory.databases.filter(
@@ -82,6 +100,7 @@ const DATABASES: Question<LabDatabase> = {
 };
 
 const CLUSTERS: Question<LabCluster> = {
+  identifier: ['DBClusterIdentifier', 'cluster'],
   find: (inventory, input) => {
     const asked = input.get('DBClusterIdentifier');
     const found = inventory.clusters.filter(

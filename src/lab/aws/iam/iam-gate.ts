@@ -76,6 +76,8 @@ export class IamGate {
     }
     const { refused } = this.judge(request);
     if (refused === undefined) return undefined;
+    // A trust policy that names the user lets it in without a policy of its own; STS asks it next.
+    if (action === 'sts:AssumeRole' && refused.decision === 'implicit-deny') return undefined;
     if (refused.decision === 'explicit-deny') {
       const kind = refused.decidedBy[0]?.kind;
       const where =

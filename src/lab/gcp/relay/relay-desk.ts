@@ -24,6 +24,8 @@ export interface RelayDeskOptions {
   readonly faults: RelayFaults;
   readonly checkToken: (token: string) => TokenVerdict;
   readonly resolve: (target: RelayTarget, email: string) => Promise<RelayDestination>;
+  /** Asked at each reconnect, since it opens a websocket; default: whoever may have connected may. */
+  readonly mayReturn?: (target: RelayTarget, email: string) => boolean;
 }
 
 /** An accepted upgrade. */
@@ -249,7 +251,8 @@ export class RelayDesk {
       return this.#reject(link, 4001, 'sid unknown');
     }
     if (session === undefined) return this.#reject(link, 4001, 'sid unknown');
-    if (session.owner !== email) return this.#reject(link, 4033, 'not authorized');
+    const mayReturn = this.#options.mayReturn?.(session.target, email) ?? true;
+    if (session.owner !== email || !mayReturn) return this.#reject(link, 4033, 'not authorized');
     const expected = session.target.kind === 'instance' ? session.target.zone : session.target.region;
     if (place !== undefined && place !== expected) {
       this.violation(sid.slice(0, 8), `a reconnect in ${place} of a session in ${expected}`);
