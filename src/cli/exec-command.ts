@@ -5,6 +5,7 @@ import { parseDuration } from '../domain/duration.ts';
 import { CloudtunError, systemCode } from '../domain/errors.ts';
 import type { Millis } from '../domain/millis.ts';
 import type { ProviderId } from '../domain/target.ts';
+import { mysqlFamily } from '../exec/client-family.ts';
 import { type ClientSet, makeClientSet } from '../exec/client-set.ts';
 import { checkPrefixes } from '../exec/core/variable-names.ts';
 import { type OpenNames, openNames, type WantedName } from '../exec/open-names.ts';
@@ -118,6 +119,7 @@ export abstract class ExecCommand extends TunnelCommand {
       opened.names,
       {
         authorities,
+        family: mysqlFamily(world.env),
         providerOf: (cloud) => this.#providerOf(cloud, wanted, lifetime),
         onTrouble: (name, error) => screen.warn(`${name}: no new token: ${error.message} (${error.code})`),
         onNote: (text) => screen.note(text),

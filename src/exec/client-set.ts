@@ -26,6 +26,8 @@ export interface ClientSetOptions {
   readonly providerOf: (cloud: ProviderId) => Promise<Provider>;
   /** PEM certificates that a person named; undefined: those that the cloud tells. */
   readonly authorities: string | undefined;
+  /** Whose tools read option files of MySQL here. */
+  readonly family: 'mysql' | 'mariadb' | undefined;
   readonly onTrouble: (name: string, error: CloudtunError) => void;
   readonly onNote: (text: string) => void;
 }
@@ -155,6 +157,7 @@ async function viewOf(
     dbName: entry?.dbName,
     password: login.password,
     isToken: login.isToken,
+    family: kind === 'mysql' ? options.family : undefined,
     tls: tlsOf(entry?.tls, authorities, provider.id),
     authorities,
   };

@@ -23,6 +23,8 @@ export interface ClientView {
   readonly password?: Secret | undefined;
   /** The password is a token that the server must see as it is: MySQL's clients send it so only when told. */
   readonly isToken?: boolean | undefined;
+  /** Whose tools read an option file of MySQL; undefined: either's. */
+  readonly family?: 'mysql' | 'mariadb' | undefined;
   /** Undefined: what the client does by itself. */
   readonly tls?: TlsWish | undefined;
   /** Certificates of the authorities that the server's certificate may come from, PEM. */

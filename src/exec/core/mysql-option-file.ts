@@ -2,8 +2,7 @@ import type { ClientView } from './client-view.ts';
 
 /*
  * An option file of the MySQL and MariaDB tools, for `--defaults-extra-file` (MySQL manual, "Using Option Files"). Both families read
- * `[client]` and refuse there what they do not know, so an option of one family alone has `loose_` in front, or stands in a group
- * that the other does not read.
+ * `[client]` and refuse there what they do not know, so an option of one family alone is written for it, or has `loose_` in front.
  */
 
 /** Documented escapes; a quoted value may hold every other character as it is, `#` and blanks included. */
@@ -31,7 +30,7 @@ export function mysqlOptionFile(view: ClientView, authorities: string | undefine
     'protocol=TCP',
     ...(user === undefined ? [] : [`user=${mysqlQuoted(user)}`]),
     ...(password === undefined ? [] : [`password=${mysqlQuoted(password.reveal())}`]),
-    ...(isToken ? ['loose_enable-cleartext-plugin'] : []),
+    ...(isToken ? ofFamily(view, { mysql: ['enable-cleartext-plugin'], mariadb: [] }) : []),
     ...tlsOptions(view, authorities),
   ];
   const groups = [['[client]', ...client]];
@@ -40,21 +39,30 @@ export function mysqlOptionFile(view: ClientView, authorities: string | undefine
   return `${groups.map((lines) => lines.join('\n')).join('\n\n')}\n`;
 }
 
+/** Options that one family has; `loose_`, with a warning, where the other might read them. */
+function ofFamily({ family }: ClientView, options: Readonly<Record<'mysql' | 'mariadb', readonly string[]>>) {
+  return family === undefined
+    ? [...options.mysql, ...options.mariadb].map((option) => `loose_${option}`)
+    : options[family];
+}
+
 /**
  * The name of the certificate cannot be checked: these clients compare it with the host that they dial, which is loopback. The
  * authority can.
  */
-function tlsOptions({ tls, isToken }: ClientView, authorities: string | undefined): readonly string[] {
-  const wish = tls ?? (isToken ? 'require' : undefined);
-  switch (wish) {
+function tlsOptions(view: ClientView, authorities: string | undefined): readonly string[] {
+  switch (view.tls ?? (view.isToken ? 'require' : undefined)) {
     case undefined:
       return [];
     case 'off':
-      return ['loose_ssl-mode=DISABLED', 'loose_skip-ssl'];
+      return ofFamily(view, { mysql: ['ssl-mode=DISABLED'], mariadb: ['skip-ssl'] });
     case 'require':
-      return ['loose_ssl-mode=REQUIRED', 'loose_ssl'];
+      return ofFamily(view, { mysql: ['ssl-mode=REQUIRED'], mariadb: ['ssl'] });
     case 'verify-ca':
     case 'verify-full':
-      return [`ssl-ca=${mysqlQuoted(authorities ?? '')}`, 'loose_ssl-mode=VERIFY_CA', 'loose_ssl'];
+      return [
+        `ssl-ca=${mysqlQuoted(authorities ?? '')}`,
+        ...ofFamily(view, { mysql: ['ssl-mode=VERIFY_CA'], mariadb: ['ssl'] }),
+      ];
   }
 }
