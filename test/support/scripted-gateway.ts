@@ -105,6 +105,8 @@ export class ScriptedGateway implements AsyncDisposable {
   renewal: 'ticket' | 'over' | CloudtunError = 'ticket';
   /** Set: StartSession fails with it. */
   refusal: CloudtunError | undefined;
+  /** Set: StartSession answers after it, or fails with it. */
+  hold: Promise<void> | undefined;
   #tokens = 0;
 
   private constructor(server: WebSocketServer, options: ScriptedGatewayOptions) {
@@ -132,6 +134,7 @@ export class ScriptedGateway implements AsyncDisposable {
       kind: 'ssm-session',
       issue: async (to) => {
         this.calls.push('issue');
+        await this.hold;
         if (this.refusal) throw this.refusal;
         return { ...this.#ticket(), to };
       },

@@ -197,6 +197,8 @@ suite('events as JSON', () => {
     { type: 'draining', clients: 2, because: 'idle' },
     { type: 'tunnel', event: { type: 'phase', phase: 'StartSession', duration: 12.5 } },
     { type: 'tunnel', event: { type: 'session-started', sessionId } },
+    { type: 'tunnel', event: { type: 'session-started', sessionId, further: { because: 'load', count: 3 } } },
+    { type: 'tunnel', event: { type: 'hint', message: 'there is more' } },
     { type: 'tunnel', event: { type: 'session-ended', sessionId, reason: 'closed by us' } },
     { type: 'tunnel', event: { type: 'session-stalled', sessionId, heldByteCount: 4_194_304 } },
     { type: 'tunnel', event: { type: 'reconnecting', sessionId, reason: '1000 Bye', attempt: 1 } },

@@ -83,6 +83,9 @@ export class SessionPlacement {
     if (this.#wish === 'auto') return this.#grow(best.session, orUse, mayStart, sessions.length, under, now);
     if (under.starting > under.waiting) return { do: 'join', orUse };
     if (sessions.length + under.starting < this.#wish) return { do: 'start', because: 'asked', orUse };
+    // Those that come at once with the first ones share what is being started as well.
+    const isEmptierSoon = under.starting > 0 && under.waiting / under.starting < best.session.openStreams;
+    if (isEmptierSoon) return { do: 'join', orUse };
     return { do: 'use', index: orUse };
   }
 

@@ -33,6 +33,9 @@ test('a fixed number is filled as connections come: nothing for the first, then 
   assert.deepEqual(placement.place(first, NONE_UNDER_WAY, 0), another);
   assert.deepEqual(placement.place(first, { starting: 1, waiting: 1 }, 0), another, 'two come at once');
   assert.deepEqual(placement.place(first, { starting: 2, waiting: 2 }, 0), { do: 'use', index: 0 }, 'three are there');
+  const fuller = [session(2)];
+  assert.deepEqual(placement.place(fuller, { starting: 2, waiting: 3 }, 0), { do: 'join', orUse: 0 });
+  assert.deepEqual(placement.place(fuller, { starting: 2, waiting: 4 }, 0), { do: 'use', index: 0 });
   // Whoever was waited for gave up: its session is for the next one.
   assert.deepEqual(placement.place(first, { starting: 1, waiting: 0 }, 0), { do: 'join', orUse: 0 });
 });

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { CloudtunError } from '../../../../src/domain/errors.ts';
 import { SMUX_COMMAND, smuxFrame } from '../../../../src/transport/smux/core/frame.ts';
 import { SessionPool } from '../../../../src/transport/ssm/session-pool.ts';
-import { outputMessage } from '../../../support/agent-messages.ts';
+import { outputMessage, serviceMessage } from '../../../support/agent-messages.ts';
 import { settle } from '../../../support/manual-world.ts';
 import { type GatewayConnection, ScriptedGateway, until } from '../../../support/scripted-gateway.ts';
 
@@ -52,9 +52,16 @@ test('connections that come together get a session each, up to the number that w
   ]);
   await Promise.all(Array.from({ length: 4 }, () => pool.open(never)));
   assert.deepEqual(streamsOf(pool), [2, 2, 2, 2]);
-  assert.equal(pool.stats().sessions, 4);
   await pool[Symbol.asyncDispose]();
   assert.equal(gateway.calls.filter((call) => call === 'release').length, 4);
+});
+
+test('many that come at once are shared evenly with the sessions that are still being started', async () => {
+  await using gateway = await ScriptedGateway.open({ handshake: {} });
+  const pool = await open(gateway, 8);
+  await Promise.all(Array.from({ length: 24 }, () => pool.open(never)));
+  assert.deepEqual(streamsOf(pool), [3, 3, 3, 3, 3, 3, 3, 3]);
+  await pool[Symbol.asyncDispose]();
 });
 
 test('a refusal of the second session does not hurt the first one: told once, tried again later', async () => {
@@ -133,5 +140,58 @@ test('one connection at the pace of its session: told once, calmly', async () =>
     gateway.eventsOf('hint').map(({ message }) => message),
     ['one connection goes through one session, about 0.7 MB/s; several connections can use --sessions'],
   );
+  await pool[Symbol.asyncDispose]();
+});
+
+test('a session that lost its websocket keeps its streams, and gets no new one while another is well', async () => {
+  await using gateway = await ScriptedGateway.open({ handshake: {} });
+  const pool = await open(gateway, 2);
+  const kept = await pool.open(never);
+  await Promise.all([pool.open(never), pool.open(never)]);
+  assert.deepEqual(streamsOf(pool), [2, 1]);
+  gateway.connections[1]!.cut();
+  await until(() => pool.stats().each[1]!.health === 'reconnecting', 'the cut is noticed');
+  await pool.open(never);
+  assert.deepEqual(streamsOf(pool), [3, 1], 'the fuller one, which is well');
+  await until(() => gateway.eventsOf('reconnecting').length === 1, 'it is tried');
+  await gateway.hand.clock.advance(200);
+  await until(() => pool.stats().each[1]!.health === 'healthy', 'resumed');
+  await pool.open(never);
+  assert.deepEqual(streamsOf(pool), [3, 2]);
+  assert.ok(!kept.destroyed);
+  await pool[Symbol.asyncDispose]();
+});
+
+test('a session that ends takes its own streams along, and the next connection gets another one', async () => {
+  await using gateway = await ScriptedGateway.open({ handshake: {} });
+  const pool = await open(gateway, 2);
+  const streams = await Promise.all([1, 2, 3, 4].map(() => pool.open(never)));
+  const errors: string[] = [];
+  for (const stream of streams) stream.on('error', (error) => errors.push((error as CloudtunError).code));
+  gateway.connections[1]!.send(serviceMessage('channel_closed', '{"Output":"terminated by an administrator"}'));
+  await until(() => pool.stats().sessions === 1, 'its end');
+  await settle();
+  assert.deepEqual(errors, ['CT_SESSION_ENDED', 'CT_SESSION_ENDED']);
+  assert.equal(streams.filter(({ destroyed }) => !destroyed).length, 2);
+  await pool.open(never);
+  assert.deepEqual(streamsOf(pool), [2, 1]);
+  await pool[Symbol.asyncDispose]();
+});
+
+test('the end of the last session ends the tunnel, also when it comes while another one is refused', async () => {
+  await using gateway = await ScriptedGateway.open({ handshake: {} });
+  const pool = await open(gateway, 2);
+  (await pool.open(never)).on('error', () => {});
+  let refuse: (error: Error) => void = () => {};
+  gateway.hold = new Promise((_, reject) => {
+    refuse = reject;
+  });
+  const waiting = assert.rejects(pool.open(never), { code: 'CT_THROTTLED' });
+  await until(() => gateway.calls.length === 2, 'the second is asked for');
+  gateway.connections[0]!.send(serviceMessage('channel_closed', '{"Output":"gone"}'));
+  await until(() => pool.stats().sessions === 0, 'the end of the first');
+  refuse(new CloudtunError('CT_THROTTLED', 'not now'));
+  await waiting;
+  assert.equal((await pool.closed).reason, 'ended-by-service');
   await pool[Symbol.asyncDispose]();
 });
