@@ -5,9 +5,9 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
-import { eventSchema } from '../../src/cli/present/event-schema.ts';
 import { askPractice, PRACTICE_USER } from '../../src/lab/practice-query.ts';
 import { cliLab } from '../support/cli-lab.ts';
+import { eventIn } from '../support/json-events.ts';
 
 const READY =
   /^ready 127\.0\.0\.1:(\d+) -> prod \(MySQL 8\.0, aws ap-northeast-1, via bastion-a, expires \d\d:\d\d\)$/m;
@@ -125,7 +125,7 @@ suite('rds prod', () => {
     const events = stdout
       .trim()
       .split('\n')
-      .map((text) => eventSchema.parse(JSON.parse(text)));
+      .map((text) => eventIn(text));
     const names = events.map(({ event }) => event);
     assert.deepEqual(
       names.filter((name) => !['session', 'draining'].includes(name)),
@@ -239,7 +239,7 @@ targets:
     const { run } = await cliLab(t);
     const { code, stdout } = await run(['rds', 'prdo', '--json']);
     assert.equal(code, 5);
-    const event = eventSchema.parse(JSON.parse(stdout));
+    const event = eventIn(stdout);
     assert.ok(event.event === 'error' && event.error.code === 'CT_TARGET_NOT_FOUND');
   });
 

@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
-import { eventSchema } from '../../src/cli/present/event-schema.ts';
 import { askPostgres } from '../../src/lab/practice-postgres.ts';
 import { PRACTICE_USER } from '../../src/lab/practice-query.ts';
 import { cliLab } from '../support/cli-lab.ts';
 import { runCommand, unlessInstalled } from '../support/commands.ts';
+import { eventIn } from '../support/json-events.ts';
 import { until } from '../support/until.ts';
 
 const READY =
@@ -78,7 +78,7 @@ suite('sql reports', () => {
     const events = stdout
       .trim()
       .split('\n')
-      .map((line) => eventSchema.parse(JSON.parse(line)));
+      .map((line) => eventIn(line));
     const ready = events.find(({ event }) => event === 'ready');
     assert.ok(ready?.event === 'ready');
     assert.deepEqual(

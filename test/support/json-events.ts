@@ -18,6 +18,12 @@ export function eventIn(line: string): EventJson {
   return parsed;
 }
 
+/** The first whole line that says that it is an event and is none of the published schema. */
+export function wrongEvent(output: string): string | undefined {
+  const lines = output.split('\n').slice(0, -1);
+  return lines.find((line) => line.startsWith('{"event":') && !isEvent(JSON.parse(line)));
+}
+
 /** Every line of the output of a command with `--json`; all of them must be events of the published schema. */
 export function eventsIn(output: string): readonly EventJson[] {
   return output

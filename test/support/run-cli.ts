@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { wrongEvent } from './json-events.ts';
 
 const RUN_JS = join(import.meta.dirname, '../../bin/run.js');
 
@@ -59,7 +60,10 @@ export function startCli(commandLine: readonly string[], options: CliOptions): C
     child.once('error', reject);
     child.once('close', (code, signal) => {
       clearTimeout(limit);
-      resolve({ code, signal, ...said });
+      // Whatever a test looks for in them: events are those of the published schema, in every run of every test.
+      const wrong = wrongEvent(said.stdout);
+      if (wrong === undefined) resolve({ code, signal, ...said });
+      else reject(new Error(`no event of the published schema: ${wrong}`));
       for (const listener of listeners) listener();
     });
   });

@@ -4,10 +4,10 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
-import { eventSchema } from '../../../src/cli/present/event-schema.ts';
 import { askPostgres } from '../../../src/lab/practice-postgres.ts';
 import { PRACTICE_USER } from '../../../src/lab/practice-query.ts';
 import { type CliLab, cliLab } from '../../support/cli-lab.ts';
+import { eventIn } from '../../support/json-events.ts';
 import { download, upload } from '../../support/transfers.ts';
 import { until } from '../../support/until.ts';
 import { patternDigest, WorkloadServer } from '../../support/workload-server.ts';
@@ -72,7 +72,7 @@ suite('hops', () => {
           .trim()
           .split('\n')
           .filter(Boolean)
-          .map((line) => eventSchema.parse(JSON.parse(line)));
+          .map((line) => eventIn(line));
         ports.length = 0;
         for (const event of events)
           if (event.event === 'ready' && event.local[0]) ports[event.rule - 0] = event.local[0].port;
