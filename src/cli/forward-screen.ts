@@ -48,7 +48,8 @@ export class ForwardScreen {
 
   /** Shows the end; the result is the `closed` event. */
   closed(report: ForwardReport): EventJson {
-    if (!this.#options.isJson) this.#terminal.result(closedLine(report));
+    const { isJson, isOneOfMany, name } = this.#options;
+    if (!isJson) this.#terminal.result(isOneOfMany ? `${printable(name)} ${closedLine(report)}` : closedLine(report));
     return { ...closedJson(report, this.#world.clock.wall()), ...this.#named() };
   }
 

@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto';
+import type { PortPlace } from '../config/stable-port.ts';
+import { PROVIDER_IDS } from '../domain/target.ts';
 import type { Environment } from '../runtime/world.ts';
 import type { TunnelPlan } from './tunnel-plan.ts';
 
@@ -20,9 +22,20 @@ export function planKey({ request, cloud, settings }: TunnelPlan, env: Environme
 
 /** Everything that was said of a plan: a change of it is another tunnel, or the same one otherwise. */
 export function planSignature({ request, cloud, rules, settings }: TunnelPlan): string {
-  return JSON.stringify([cloud ?? '', sorted(request), rules.map(sorted), sorted(settings)], (_key, value: unknown) =>
-    typeof value === 'function' ? 'stable' : value,
-  );
+  const ports = rules.map(({ port, ...rest }) => [
+    typeof port === 'number' ? port : portSomewhere(port, cloud),
+    sorted(rest),
+  ]);
+  return JSON.stringify([cloud ?? '', sorted(request), ports, sorted(settings)]);
+}
+
+/** A port that follows from the place, in a place that stands for any: it changes with everything else that it is made of. */
+function portSomewhere(port: (place: PortPlace) => number, cloud: TunnelPlan['cloud']): number | string {
+  try {
+    return port({ id: cloud ?? PROVIDER_IDS[0], scope: '' });
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
 }
 
 function sorted(value: object): readonly (readonly [string, unknown])[] {
