@@ -14,13 +14,13 @@ import { checkUpgrade } from './aws/api/upgrade-check.ts';
 import { AwsSsh } from './aws/aws-ssh.ts';
 import { FaultBoard, type FaultPatch } from './aws/faults.ts';
 import { createGateway, type Gateway } from './aws/gateway.ts';
+import { databaseLogin } from './aws/iam/database-login.ts';
 import { IamDirectory } from './aws/iam/iam-directory.ts';
 import { IamGate } from './aws/iam/iam-gate.ts';
 import type { Inventory } from './aws/inventory.ts';
 import { LabNetwork } from './aws/network.ts';
 import { practiceAccount } from './aws/practice-account.ts';
 import { KeyRing } from './aws/principals.ts';
-import { checkRdsToken } from './aws/rds-token.ts';
 import { SessionStore } from './aws/sessions.ts';
 import { Trail } from './aws/trail.ts';
 import type { CallLog } from './call-log.ts';
@@ -151,12 +151,7 @@ async function buildLab(world: World, options: LabOptions, lifetime: Lifetime): 
     service: (machine, service) => services.address(machine, service),
     ssh: (instanceId) => awsSsh.address(instanceId),
   });
-  /** The database that a token of RDS is for, where it wants tokens; a token for any other endpoint opens nothing. */
-  const tokenLogin = (token: string): string | undefined => {
-    const login = checkRdsToken(token, (id) => keys.find(id), world.clock.wall());
-    const database = inventory.databases.find(({ host, port }) => host === login?.host && port === login.port);
-    return database?.iamAuth ? login?.user : undefined;
-  };
+  const tokenLogin = (token: string) => databaseLogin({ inventory, keys, iam, now: world.clock.wall() }, token);
   const sessions = new SessionStore({
     world,
     streamBase: () => `ws://127.0.0.1:${api.port}`,

@@ -11,6 +11,9 @@ export interface TokenLogin {
   readonly host: string;
   readonly port: number;
   readonly user: string;
+  /** Who signed it, and for which region. */
+  readonly accessKeyId: string;
+  readonly region: string;
 }
 
 const LONGEST: Millis = 15 * 60_000;
@@ -55,7 +58,7 @@ export function checkRdsToken(
   const given = query.get('X-Amz-Signature') ?? '';
   const isRight = timingSafeEqual(Buffer.from(sha256(given)), Buffer.from(sha256(signature)));
   if (!isRight) return undefined;
-  return { host: url.hostname, port: Number(url.port), user: query.get('DBUser') ?? '' };
+  return { host: url.hostname, port: Number(url.port), user: query.get('DBUser') ?? '', accessKeyId, region };
 }
 
 const sha256 = (data: string): string => createHash('sha256').update(data).digest('hex');

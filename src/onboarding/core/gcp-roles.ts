@@ -62,6 +62,7 @@ const ROLES: Readonly<Record<string, readonly string[]>> = {
     'cloudsql.instances.executeSql',
   ],
   'roles/cloudsql.viewer': ['cloudsql.instances.get', 'cloudsql.instances.list', 'cloudsql.instances.export'],
+  'roles/secretmanager.secretAccessor': ['secretmanager.versions.access', 'resourcemanager.projects.get'],
   'roles/logging.viewer': ['logging.logEntries.list', 'logging.logs.list', 'resourcemanager.projects.get'],
   'roles/logging.privateLogViewer': [
     'logging.logEntries.list',

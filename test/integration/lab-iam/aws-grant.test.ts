@@ -35,6 +35,8 @@ import {
   UpdateDocumentDefaultVersionCommand,
 } from '@aws-sdk/client-ssm';
 import { AssumeRoleCommand, STSClient } from '@aws-sdk/client-sts';
+import { Signer } from '@aws-sdk/rds-signer';
+import { databaseLogin } from '../../../src/lab/aws/iam/database-login.ts';
 import type { Lab } from '../../../src/lab/lab.ts';
 import { askPractice } from '../../../src/lab/practice-query.ts';
 import { systemWorld, type World } from '../../../src/runtime/world.ts';
@@ -99,6 +101,35 @@ suite('the product', () => {
     await iam.send(new CreatePolicyVersionCommand({ PolicyArn: arn, PolicyDocument, SetAsDefault: true }));
     const after = await ran([...command, '--profile', 'alice']);
     assert.equal(after.code, 4, after.stderr);
+  });
+});
+
+suite('the signed upgrade', () => {
+  test('a grant without the data channel of the person opens nothing', async (t) => {
+    const { lab, run, openSessions } = await cliLab(t);
+    lab.iam.set({ enforce: true });
+    await grant(lab, 'alice', pinnedGrant({ sessions: 'somebody' }));
+    const command = [
+      'rds',
+      'prod',
+      '--document',
+      PINNED_DOCUMENT,
+      '--via',
+      BASTION,
+      '--port',
+      'auto',
+      '--profile',
+      'alice',
+    ];
+    const { code, stderr } = await run(command);
+    assert.equal(code, 8, stderr);
+    assert.match(
+      stderr,
+      /^error CT_UPGRADE_REFUSED: .* HTTP 403\n {2}the identity may lack ssmmessages:OpenDataChannel/,
+    );
+    const [upgrade] = lab.calls.records().filter(({ action }) => action === 'ssmmessages:OpenDataChannel');
+    assert.match(upgrade?.outcome ?? '', /session\/alice-\w+ because no identity-based policy allows/);
+    assert.deepEqual(openSessions(), []);
   });
 });
 
@@ -328,6 +359,23 @@ suite('other services', () => {
       );
     assert.equal(await push('root'), 'AccessDeniedException');
     assert.equal(await push('ec2-user'), 'InvalidArgsException', 'let through to a look at the key');
+  });
+
+  test('a token lets one user into one database', async (t) => {
+    const lab = await enforcing(t);
+    const database = lab.inventory.databases.find(({ iamAuth }) => iamAuth);
+    assert.ok(database);
+    const where = `ap-northeast-1:111122223333:dbuser:${database.resourceId}`;
+    give(lab, statement('rds-db:connect', { Resource: `arn:aws:rds-db:${where}/app_iam` }));
+    const { iam, keys, inventory } = lab;
+    const login = async (user: string, profile: string) => {
+      const { credentials, region } = clientOptions(lab, profile);
+      const signer = new Signer({ hostname: database.host, port: database.port, username: user, region, credentials });
+      return databaseLogin({ inventory, iam, keys, now: Date.now() }, await signer.getAuthToken());
+    };
+    assert.equal(await login('app_iam', 'alice'), 'app_iam');
+    assert.equal(await login('admin', 'alice'), undefined, 'another user');
+    assert.equal(await login('app_iam', 'bob'), undefined, 'another person');
   });
 
   test('one database is described, one key makes data keys', async (t) => {

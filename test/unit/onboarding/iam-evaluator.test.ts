@@ -201,6 +201,7 @@ describe('conditions', () => {
     ['IpAddress', 'aws:SourceIp', '2001:db8::/32', { 'aws:SourceIp': '2001:db8:1::9' }, 'allowed'],
     ['IpAddress', 'aws:SourceIp', '10.0.0.0/8', { 'aws:SourceIp': '2001:db8::1' }, 'implicit-deny'],
     ['NotIpAddress', 'aws:SourceIp', '10.0.0.0/8', { 'aws:SourceIp': '2001:db8::1' }, 'allowed'],
+    ['IpAddress', 'aws:SourceIp', '::/0', { 'aws:SourceIp': '10.0.0.1' }, 'implicit-deny'],
     [
       'ArnLike',
       'aws:PrincipalArn',
