@@ -12,6 +12,7 @@ import { openListener } from '../transport/listener.ts';
 import { LocalMemory } from '../transport/local-memory.ts';
 import type { PeerWatch } from '../transport/peer-watch.ts';
 import { reset } from '../transport/splice.ts';
+import { begunStream } from './begun-stream.ts';
 import { DirectClient } from './direct-client.ts';
 import type {
   CloseReason,
@@ -289,9 +290,11 @@ class Forward implements RunningForward {
   }
 
   async #streamFor(rule: number, socket: Socket, signal: AbortSignal): Promise<TunnelStream> {
-    if (this.#lazy) return this.#lazy.dial(rule, signal);
+    const lazy = this.#lazy;
+    if (lazy) return begunStream(() => lazy.dial(rule, signal), socket, signal);
     const { probed, route } = this.#rules[rule]!;
-    return (await probed!.takeOver(socket)) ?? (await this.#opened!.dialer.dial(route!.to, signal));
+    const kept = await probed!.takeOver(socket);
+    return kept ?? begunStream(() => this.#opened!.dialer.dial(route!.to, signal), socket, signal);
   }
 
   #record(rule: number, record: Omit<ClientRecord, 'to'>): void {

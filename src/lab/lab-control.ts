@@ -26,6 +26,8 @@ export interface ControlledLab {
   /** Who decides about calls, by what (iam-settings.ts). Throws when it is wrong. */
   setIam(settings: unknown): void;
   setSignIn(mode: SignInMode): void;
+  /** Throws when it is wrong (account-change.ts). */
+  changeAccount(change: unknown): void;
   requestStop(): void;
 }
 
@@ -40,6 +42,8 @@ const SIGN_IN_MODES: readonly SignInMode[] = ['page', 'approve', 'deny'];
  *   "relay"?: {...}, "ssh"?: {...} }`: each member that is given replaces what was set before
  * - `POST /_lab/iam` `{ "aws"?: { "enforce": true, … }, "gcp"?: { "enforce": true, "groups": {…} }, "records"?: {…} }`: iam-settings.ts
  * - `POST /_lab/revoke` `{ "email": "…", "forGood"?: true }`: Google's tokens of a person
+ * - `POST /_lab/change` `{ "machines"?: {…}, "replace"?: { "bastion-a": "i-…" }, "databases"?: {…}, "writers"?: {…}, "expireKeys"?: true }`:
+ *   what happens to the AWS account (account-change.ts)
  * - `POST /_lab/stop`
  */
 export async function answerControl(lab: ControlledLab, token: Secret, request: ControlRequest): Promise<HttpAnswer> {
@@ -55,6 +59,8 @@ export async function answerControl(lab: ControlledLab, token: Secret, request: 
       return attempt(() => lab.setIam(asObject(JSON.parse(request.body))));
     case 'POST /_lab/faults':
       return setFaults(lab, request.body);
+    case 'POST /_lab/change':
+      return attempt(() => lab.changeAccount(asObject(JSON.parse(request.body))));
     case 'POST /_lab/stop':
       return { ...json(200, { stopping: true }), afterwards: () => lab.requestStop() };
     default:

@@ -5,6 +5,7 @@ import { Secret } from '../domain/secret.ts';
 import { isoTime } from '../runtime/iso-time.ts';
 import { Lifetime } from '../runtime/lifetime.ts';
 import type { World } from '../runtime/world.ts';
+import { readAccountChange } from './account-change.ts';
 import type { ApiFault, ApiFaults } from './api-faults.ts';
 import { startAwsApi } from './aws/api/aws-api.ts';
 import { LabKms } from './aws/api/kms-api.ts';
@@ -253,6 +254,11 @@ async function buildLab(world: World, options: LabOptions, lifetime: Lifetime): 
     }),
     setSignIn: (mode: SignInMode) => {
       desk.mode = mode;
+    },
+    changeAccount: (change: unknown) => {
+      const { vary, expiresKeys } = readAccountChange(change);
+      inventory = vary(inventory);
+      if (expiresKeys) keys.expireTemporary();
     },
     requestStop: () => stop.abort(),
   };

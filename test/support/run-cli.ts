@@ -19,6 +19,8 @@ export interface CliOptions {
   readonly stdin?: number | 'pipe';
   /** A file descriptor to write to, instead of keeping what is said. */
   readonly stdout?: number;
+  /** How long it may take, where that is longer than usual; milliseconds. */
+  readonly limit?: number;
 }
 
 export interface CliResult {
@@ -55,7 +57,7 @@ export function startCli(commandLine: readonly string[], options: CliOptions): C
       for (const listener of listeners) listener();
     });
   }
-  const limit = setTimeout(() => child.kill('SIGKILL'), RUN_LIMIT_MS);
+  const limit = setTimeout(() => child.kill('SIGKILL'), options.limit ?? RUN_LIMIT_MS);
   const ended = new Promise<CliResult>((resolve, reject) => {
     child.once('error', reject);
     child.once('close', (code, signal) => {

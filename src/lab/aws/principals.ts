@@ -81,6 +81,15 @@ export class KeyRing {
     return this.#keep(key);
   }
 
+  /** Every temporary key ends now, whatever its end was said to be. */
+  expireTemporary(): void {
+    const expiresAt = this.#world.clock.wall() - 1;
+    for (const id of this.#temporary) {
+      const key = this.#keys.get(id);
+      if (key) this.#keys.set(id, { ...key, expiresAt });
+    }
+  }
+
   /** Makes a key unknown, as if an administrator had deleted it. */
   revoke(accessKeyId: string): void {
     this.#keys.delete(accessKeyId);

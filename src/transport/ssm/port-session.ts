@@ -302,9 +302,11 @@ export class PortSession implements DataLinkHandler {
 
   serviceMessage(message: Message): void {
     if (message.messageType !== 'channel_closed') return;
+    // The echo of our own TerminateSession.
+    if (this.#closing !== undefined) return this.#flagAcknowledged.resolve();
     const reason = channelClosedReason(message.payload);
     // The cloud ended it. Its ticket is released all the same: whoever keeps an account of sessions learns by it.
-    this.#closing ??= this.#release();
+    this.#closing = this.#release();
     this.#end({ reason: reason || 'the service closed the session', error: closeError(reason, this.#to) });
     this.#link?.close();
   }
