@@ -1,6 +1,6 @@
 /**
  * Conditions of Google Cloud IAM (the CEL of "iam/docs/conditions-overview" and "…/conditions-attribute-reference") for one request.
- * The language is a library's (docs/adr/0021-evaluating-permissions.md); which attributes and functions IAM has is said here. Macros, regular
+ * The language is a library's (docs/adr/0022-evaluating-permissions.md); which attributes and functions IAM has is said here. Macros, regular
  * expressions and whatever else IAM does not take are refused before anything runs: so the work is bounded by the expression's length.
  */
 import { type ASTNode, Environment } from '@marcbachmann/cel-js';
