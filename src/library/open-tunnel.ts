@@ -1,4 +1,5 @@
 import { endOrphans } from '../broker/orphans.ts';
+import { StartLimiter } from '../broker/start-limiter.ts';
 import { closedJson, errorEventJson, eventJson } from '../cli/present/event-json.ts';
 import type { EventJson } from '../cli/present/event-schema.ts';
 import { orphanNote } from '../cli/present/orphan-note.ts';
@@ -21,6 +22,9 @@ import { HeldTunnel } from './held-tunnel.ts';
 import type { TunnelEvent } from './tunnel-event.ts';
 import type { OpenTunnel, TunnelContext, TunnelOptions } from './tunnel-types.ts';
 
+/** What a cloud bears is counted by process, and every call composes anew. */
+let starts: StartLimiter | undefined;
+
 /**
  * Opens a tunnel and resolves when the far side has answered. Reads `cloudtun.yaml` and credentials as the command line does, but no
  * `CLOUDTUN_*` variable; takes no signals, prints nothing, never ends the process. Any number may be open in one process.
@@ -37,7 +41,8 @@ export async function openTunnel(options: TunnelOptions, context: TunnelContext 
     const farPort = (target: string) => farPortOf(splitCloudPrefix(target).text);
     const planned = await planNamed(options.target, flagsOf(options), catalogue, farPort);
     const plan = options.listen === false ? withoutPort(planned) : planned;
-    const composed = lifetime.use(await composeApp(world, questionOf(plan), {}));
+    starts ??= new StartLimiter(world);
+    const composed = lifetime.use(await composeApp(world, questionOf(plan), {}, undefined, starts));
     // Garbage is the business of the program that this is a part of.
     const app: App = { ...composed, memory: new LocalMemory() };
     for (const orphan of await endOrphans(app, signal)) world.log.warn(orphanNote(orphan));
@@ -102,6 +107,7 @@ function flagsOf(options: TunnelOptions): PlanFlags {
     ...{ reader, ttl, idle, grace, reason, document, profile, region, project, zone },
     'max-bytes': options.maxBytes,
     'keep-active': options.keepActive,
+    sessions: options.sessions === undefined ? undefined : String(options.sessions),
   };
 }
 

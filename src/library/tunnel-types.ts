@@ -27,6 +27,8 @@ export interface TunnelOptions {
   /** `500MB`: both directions together. */
   readonly maxBytes?: string | undefined;
   readonly grace?: string | undefined;
+  /** Over how many sessions of AWS connections spread: 1 to 8, or as many as the load needs. Default: 1. */
+  readonly sessions?: number | 'auto' | undefined;
   readonly keepActive?: boolean | undefined;
   /** For the journal and the cloud's record of the session. */
   readonly reason?: string | undefined;
