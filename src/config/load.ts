@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { CloudtunError, systemCode } from '../domain/errors.ts';
 import type { World } from '../runtime/world.ts';
@@ -88,16 +88,22 @@ export async function readText(path: string, cwd: string): Promise<CatalogueText
   const label = nameForPeople(path, cwd);
   let text: string;
   try {
+    const { size } = await stat(path);
+    if (size > MAX_FILE_BYTES) throw tooLarge(label, size);
     text = await readFile(path, 'utf8');
   } catch (failure) {
+    if (failure instanceof CloudtunError) throw failure;
     const code = systemCode(failure);
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
     throw new CloudtunError('CT_CONFIG', `${label} cannot be read (${code ?? 'unknown reason'})`, { cause: failure });
   }
-  if (text.length > MAX_FILE_BYTES) {
-    throw new CloudtunError('CT_CONFIG', `${label} has ${text.length} characters; at most ${MAX_FILE_BYTES} are read`);
-  }
+  // A pipe has no size before it is read.
+  if (text.length > MAX_FILE_BYTES) throw tooLarge(label, text.length);
   return { path, label, text };
+}
+
+function tooLarge(label: string, size: number): CloudtunError {
+  return new CloudtunError('CT_CONFIG', `${label} has ${size} bytes; at most ${MAX_FILE_BYTES} are read`);
 }
 
 function nameForPeople(path: string, cwd: string): string {

@@ -10,7 +10,7 @@ export interface RawName {
 /** The names in a catalogue file, read without judging it: somebody is in the middle of typing. None of what cannot be read. */
 export async function rawNames(path: string): Promise<readonly RawName[]> {
   try {
-    const file: unknown = parse(await readFile(path, 'utf8'), { maxAliasCount: 100 });
+    const file: unknown = parse(await readFile(path, 'utf8'), { maxAliasCount: 100, merge: true });
     const { targets, groups } = asRecord(file);
     return [
       ...Object.entries(asRecord(targets)).map(([name, entry]) => ({ name, kind: kindOf(asRecord(entry)) })),

@@ -31,6 +31,7 @@ export function* wrongReferences(
     for (const [index, name] of names.entries()) {
       const wrong = check(['groups', group, index], name, 'target', targets);
       if (wrong) yield wrong;
+      else if (names.indexOf(name) < index) yield namedTwice(file.placeOf(['groups', group, index]), group, name);
     }
   }
   for (const [log, { target, ...sources }] of Object.entries(data.logs ?? {})) {
@@ -73,6 +74,10 @@ function unknownName(
 
 function sameName(place: Place, name: string): CatalogueProblem {
   return { place, message: `"${name}" is a group and a target; a name is one of them` };
+}
+
+function namedTwice(place: Place, group: string, name: string): CatalogueProblem {
+  return { place, message: `groups.${group} names "${name}" twice` };
 }
 
 function notOneSource(place: Place, log: string, count: number): CatalogueProblem {

@@ -207,7 +207,7 @@ export const catalogueSchema = z.strictObject({
   version: z.literal(1, { error: '1, the only version there is' }),
   defaults: defaultsSchema.optional().meta({ description: 'for every tunnel' }),
   targets: z.record(nameSchema, targetSchema).optional().meta({ description: 'what can be opened, by name' }),
-  groups: z.record(nameSchema, namesSchema).optional().meta({ description: 'names of targets under one name' }),
+  groups: z.record(nameSchema, namesSchema.min(1)).optional().meta({ description: 'names of targets under one name' }),
   logs: z.record(nameSchema, logSchema).optional().meta({ description: 'the only logs that may be read' }),
   teams: z.record(nameSchema, teamSchema).optional().meta({ description: 'who may reach what' }),
   policy: policySchema.optional().meta({ description: 'what is refused whatever a flag says' }),

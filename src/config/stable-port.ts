@@ -50,8 +50,6 @@ export function stablePort(subject: PortSubject): number {
   return FIRST_PORT + (createHash('sha256').update(canonical).digest().readUInt32BE(0) % PORT_COUNT);
 }
 
-type FarEnd = Extract<CatalogueTarget, { kind: 'database' | 'host' }>;
-
 /** What is the same for every port rule about a catalogue entry: where it is, as far as the file and `place` say. */
 export function placeOf(
   target: CatalogueTarget,
@@ -72,12 +70,12 @@ export function placeOf(
  * @param place the cloud of this target, and where targets are there that name no place themselves
  * @throws CT_CONFIG naming both targets
  */
-export function ownPort(target: FarEnd, catalogue: Catalogue, place: PortPlace): number {
+export function ownPort(target: CatalogueTarget, catalogue: Catalogue, place: PortPlace): number {
   const port = cataloguePort(target, catalogue, place);
   if (port === undefined) throw new CloudtunError('CT_INTERNAL', `"${target.name}" is not in ${place.id}`);
   for (const other of catalogue.targets.values()) {
     const isByHand = target.port !== undefined && other.port !== undefined;
-    if (other.name === target.name || isByHand || portOfAny(other, catalogue, place) !== port) continue;
+    if (other.name === target.name || isByHand || cataloguePort(other, catalogue, place) !== port) continue;
     throw sharedPort(target, other, port);
   }
   return port;
@@ -98,7 +96,20 @@ export function sharedPorts(catalogue: Catalogue): readonly CloudtunError[] {
     if (other === undefined) ports.set(port, { target, isByHand });
     else if (!other.isByHand || !isByHand) found.push(sharedPort(target, other.target, port));
   }
+  for (const [group, names] of catalogue.groups) found.push(...sharedInGroup(group, names, catalogue));
   return found;
+}
+
+/** Two targets with the same port by hand are never open together, unless a group says so. */
+function sharedInGroup(group: string, names: readonly string[], { targets }: Catalogue): readonly CloudtunError[] {
+  const members = [...new Set(names)].flatMap((name) => targets.get(name) ?? []);
+  return members.flatMap((target, index) => {
+    const { port } = target;
+    const other = members.slice(0, index).find((each) => port !== undefined && each.port === port);
+    if (other === undefined || port === undefined) return [];
+    const message = `group "${group}" opens "${target.name}" and "${other.name}", which both have local port ${port}`;
+    return [new CloudtunError('CT_CONFIG', message, collision(target, other, port))];
+  });
 }
 
 /** Undefined where no file says where the target is. */
@@ -106,28 +117,35 @@ function knownPort(target: CatalogueTarget, catalogue: Catalogue): number | unde
   if (target.cloud === undefined) return undefined;
   const [key] = PLACE_KEYS[target.cloud];
   const scope = target[key] ?? catalogue.defaults[key];
-  return scope === undefined ? undefined : portOfAny(target, catalogue, { id: target.cloud, scope });
+  return scope === undefined ? undefined : cataloguePort(target, catalogue, { id: target.cloud, scope });
 }
 
 function sharedPort(target: CatalogueTarget, other: CatalogueTarget, port: number): CloudtunError {
-  const derived = target.port === undefined ? target : other;
-  return new CloudtunError('CT_CONFIG', `targets "${target.name}" and "${other.name}" both have local port ${port}`, {
-    details: [target, other].map(({ name, place }) => [name, `${place.file}:${place.line}:${place.column}`]),
-    hint: `give "${derived.name}" a port of its own, such as port: ${port + 1}`,
-  });
+  const message = `targets "${target.name}" and "${other.name}" both have local port ${port}`;
+  return new CloudtunError('CT_CONFIG', message, collision(target, other, port));
 }
 
-/** Undefined for a machine without a port of its own: which one is meant, its user says. */
-function portOfAny(target: CatalogueTarget, catalogue: Catalogue, place: PortPlace): number | undefined {
-  return target.kind === 'machine' ? target.port : cataloguePort(target, catalogue, place);
+function collision(target: CatalogueTarget, other: CatalogueTarget, port: number) {
+  const toMove = target.port === undefined || other.port !== undefined ? target : other;
+  return {
+    details: [target, other].map(({ name, place }) => [name, `${place.file}:${place.line}:${place.column}`] as const),
+    hint: `give "${toMove.name}" a port of its own, such as port: ${port === 65_535 ? port - 1 : port + 1}`,
+  };
 }
 
-/** The port that the catalogue fixes, else the stable one; undefined where its place is not known. */
-function cataloguePort(target: FarEnd, catalogue: Catalogue, at: PortPlace): number | undefined {
+/**
+ * The port that the catalogue fixes, else the stable one; undefined where its place is not known, and for a machine without a `hostPort`:
+ * which of its ports is meant, its user says.
+ */
+function cataloguePort(target: CatalogueTarget, catalogue: Catalogue, at: PortPlace): number | undefined {
   if (target.port !== undefined) return target.port;
   const place = placeOf(target, catalogue, at);
   if (place === undefined) return undefined;
   if (target.kind === 'database') return stablePort({ ...place, kind: target.form, name: target.database });
+  if (target.kind === 'machine') {
+    const { instance: name, hostPort: port } = target;
+    return port === undefined ? undefined : stablePort({ ...place, kind: 'machine', name, port });
+  }
   return stablePort({
     ...place,
     kind: 'host',

@@ -190,6 +190,7 @@ function ownRule(
   catalogue: Catalogue,
 ): MachineRule {
   const stable = (place: PortPlace) => {
+    if (entry?.hostPort === port) return ownPort(entry, catalogue, place);
     const where = (entry && placeOf(entry, catalogue, place)) ?? { cloud: place.id, scope: place.scope };
     return stablePort({ ...where, kind: 'machine', name: text, port });
   };

@@ -41,6 +41,27 @@ targets:
     assert.deepEqual(others, []);
   });
 
+  test('include ports of machines, and those by hand that a group opens together', () => {
+    const text = (groups: string) => `version: 1
+targets:
+  one: { aws: { instance: web, region: eu-west-1 }, hostPort: 80 }
+  two: { aws: { instance: web, region: eu-west-1 }, hostPort: 81 }
+  a: { rds: x, port: 5432 }
+  b: { rds: y, port: 5432 }
+${groups}`;
+    assert.deepEqual(messages(text('')), []);
+    assert.deepEqual(messages(text('groups: { dev: [a, one], all: [a, one, b] }\n')), [
+      'group "all" opens "b" and "a", which both have local port 5432',
+    ]);
+    const [problem] = messages(text('').replace('hostPort: 81', 'hostPort: 80'));
+    assert.match(problem!, /^targets "two" and "one" both have local port \d+$/);
+    assert.deepEqual(
+      messages(text('groups: { dev: [a, a], none: [] }\n'))[0],
+      '7:30 groups.none should be a list that is not empty',
+    );
+    assert.deepEqual(messages(text('groups: { dev: [a, a] }\n')), ['7:20 groups.dev names "a" twice']);
+  });
+
   test('include names that stand for nothing, in every file', () => {
     const found = checkFiles([
       file('version: 1\ntargets: { a: { rds: x } }\ngroups: { g: [b] }\n'),
