@@ -31,6 +31,8 @@ export interface LabStatus {
   readonly sshFaults: SshPatch;
   /** Everything above but `sshFaults` is the AWS half. */
   readonly gcp: GcpLabStatus;
+  /** Whether permissions decide; where they do not, everybody may do everything. */
+  readonly enforces: { readonly aws: boolean; readonly gcp: boolean };
 }
 
 export interface LabSessionStatus {

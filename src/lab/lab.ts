@@ -237,6 +237,7 @@ async function buildLab(world: World, options: LabOptions, lifetime: Lifetime): 
     gatewayFaults: faults.plan(),
     sshFaults: sshFaults.patch(),
     gcp: gcp.status(),
+    enforces: { aws: iam.settings.enforce, gcp: gcp.iam.enforce },
   });
   const controlled = {
     status,

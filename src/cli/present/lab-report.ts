@@ -19,6 +19,7 @@ export interface LabSummary {
   }[];
   readonly endedSessions: number;
   readonly violations: readonly string[];
+  readonly enforces: { readonly aws: boolean; readonly gcp: boolean };
   readonly gcp: {
     readonly url: string;
     readonly relayRoot: string;
@@ -49,12 +50,18 @@ export function labStatusLines(lab: LabSummary): readonly string[] {
   return [
     `lab ${lab.url} (pid ${lab.pid}), started ${lab.startedAt}`,
     `account ${lab.account}, region ${lab.region}, MFA code ${lab.mfaCode}`,
+    ...enforcementLines(lab.enforces),
     ...(rows.length > 0 ? tableLines(['SESSION', 'OWNER', 'NODE', 'DOCUMENT', 'TO'], rows) : ['no session is open']),
     `${lab.endedSessions} ended`,
     ...violationLines(lab.violations),
     '',
     ...googleLines(lab.gcp),
   ];
+}
+
+function enforcementLines({ aws, gcp }: LabSummary['enforces']): readonly string[] {
+  const where = [...(aws ? ['AWS'] : []), ...(gcp ? ['Google Cloud'] : [])];
+  return where.length === 0 ? [] : [`permissions decide on ${where.join(' and ')}`];
 }
 
 function googleLines(gcp: LabSummary['gcp']): readonly string[] {

@@ -13,6 +13,7 @@ import {
   PutInlinePolicyToPermissionSetCommand,
   SSOAdminClient,
 } from '@aws-sdk/client-sso-admin';
+import { labStatusLines } from '../../../src/cli/present/lab-report.ts';
 import { startLab } from '../../../src/lab/lab.ts';
 import { systemWorld } from '../../../src/runtime/world.ts';
 import { clientOptions, testLab } from '../../support/aws-lab.ts';
@@ -173,6 +174,8 @@ suite('the control endpoint', () => {
       200,
     );
     assert.equal(await start(), 'AccessDeniedException');
+    assert.deepEqual(lab.status().enforces, { aws: true, gcp: true });
+    assert.ok(labStatusLines(lab.status()).includes('permissions decide on AWS and Google Cloud'));
     lab.iam.directory
       .entity('group', 'readers')
       .inline.set(
