@@ -20,6 +20,8 @@ export interface HeldOptions {
   readonly plan: TunnelPlan;
   readonly isProbed: boolean;
   readonly isOnDemand: boolean;
+  /** Resolves when it may ask the clouds, and tells when it did. One that opens on demand asks nothing yet. */
+  turn(signal: AbortSignal): Promise<Disposable>;
 }
 
 /** One tunnel under a supervisor, from the binding of its ports to its end. */
@@ -63,7 +65,9 @@ export class HeldTunnel {
   async open(): Promise<void> {
     const { plan, isProbed, isOnDemand } = this.#options;
     const { app, signal } = { app: this.#app, signal: this.#opening.signal };
+    using turn = new DisposableStack();
     try {
+      if (!isOnDemand) turn.use(await this.#options.turn(signal));
       const onEvent = (event: ForwardEvent) => this.#onEvent(event);
       const onDemand = isOnDemand && { onDemand: { idle: plan.settings.idle ?? ON_DEMAND_IDLE } };
       // The ports of one on demand stay when nobody uses them.

@@ -11,9 +11,16 @@ import { questionOf, type TunnelPlan } from '../plan/tunnel-plan.ts';
 import type { World } from '../runtime/world.ts';
 import { type HeldListener, HeldTunnel } from './held-tunnel.ts';
 import type { HeldStatus, TunnelWish } from './protocol.ts';
+import { Turnstile } from './turnstile.ts';
 
 /** Tunnels that ended by themselves and are still shown; the oldest are forgotten. */
 const LOST_LIMIT = 32;
+
+/**
+ * Tunnels that are being opened at the same time. Each asks the cloud several times before its session is started; two hundred at once
+ * are told that this is too much, or are cut off. Guessed: the most that is not slower than fewer.
+ */
+const OPENING_AT_ONCE = 16;
 
 /** What a set needs of `compose.ts`. */
 export interface SetContext {
@@ -40,6 +47,7 @@ interface SharedApp {
 /** The tunnels that one process holds, by name: the supervisor's, and those of `up --foreground`. Disposing it cuts all. */
 export class TunnelSet implements AsyncDisposable {
   readonly #context: SetContext;
+  readonly #turnstile = new Turnstile(OPENING_AT_ONCE);
   readonly #held = new Map<string, Held>();
   readonly #lost = new Map<string, HeldTunnel>();
   readonly #apps = new Map<string, SharedApp>();
@@ -149,6 +157,7 @@ export class TunnelSet implements AsyncDisposable {
       plan,
       isProbed: wish.flags.noProbe !== true,
       isOnDemand: wish.flags.onDemand === true,
+      turn: (signal) => this.#turnstile.enter(signal),
     });
     this.#held.set(wish.name, { tunnel, signature, opening: opening.promise });
     this.#lost.delete(wish.name);

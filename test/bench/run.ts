@@ -7,6 +7,7 @@ import { CloudtunProcess, freePort } from './cloudtun-process.ts';
 import { type Figure, formatTable, isKept } from './figures.ts';
 import { BASTION_ID, LabProcess, WORKLOAD_PORT } from './lab-process.ts';
 import { manyConnections, smallExchanges, startHop } from './latency.ts';
+import { manyTunnels } from './many-tunnels.ts';
 import { growthUnderLoad, soak } from './memory.ts';
 import { proxyStart } from './proxy-start.ts';
 import { spread } from './spread.ts';
@@ -19,7 +20,7 @@ const { values: options } = parseArgs({
   options: {
     json: { type: 'boolean', default: false },
     rounds: { type: 'string', default: '5' },
-    only: { type: 'string', default: 'a,b,c,d,e,f,g,p,s' },
+    only: { type: 'string', default: 'a,b,c,d,e,f,g,n,p,s' },
     soak: { type: 'string', default: '0' },
   },
 });
@@ -45,6 +46,10 @@ if (groups.has('f')) {
 if (groups.has('g')) {
   say('g: ssh -L');
   figures.push(...(await sshForward(rounds, 50e6)));
+}
+if (groups.has('n')) {
+  say('n: two hundred tunnels');
+  figures.push(...(await manyTunnels()));
 }
 if (groups.has('p')) {
   say('p: proxy, start to banner');
