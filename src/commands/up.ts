@@ -109,6 +109,8 @@ export default class Up extends BaseCommand {
       throw this.signal.reason;
     }
     const [first] = failures;
+    if (isUnawaited && failures.length < names.length)
+      this.terminal.note(`opening; wait with: cloudtun wait ${names.join(' ')}`);
     if (first) this.endWith(first.exitCode);
   }
 
