@@ -43,6 +43,7 @@ export async function openMonitor(world: World, options: MonitorOptions): Promis
   const listener = await openListener(world, {
     bind: [options.at.host],
     port: options.at.port,
+    reach: 'read how your tunnels are',
     onConnection: (socket) => {
       if (open >= CONNECTION_LIMIT) return void socket.destroy();
       open += 1;

@@ -27,6 +27,8 @@ export interface ListenerOptions {
   readonly bind: readonly string[];
   /** 0: a free port, the same one on every address. */
   readonly port: number;
+  /** What somebody who connects from another machine can do; default: use the tunnel. */
+  readonly reach?: string;
   /** Called with each connection: half-open allowed, TCP_NODELAY, keep-alive; it already has an `error` listener that does nothing. */
   readonly onConnection: (socket: Socket) => void;
 }
@@ -55,7 +57,8 @@ export async function openListener(
   }
   for (const endpoint of local) {
     if (isLoopbackAddress(endpoint.host)) continue;
-    world.log.warn(`${formatEndpoint(endpoint)} is not a loopback address: other machines can use this tunnel as you`);
+    const reach = options.reach ?? 'use this tunnel as you';
+    world.log.warn(`${formatEndpoint(endpoint)} is not a loopback address: other machines can ${reach}`);
   }
   let closing: Promise<void> | undefined;
   return {
