@@ -158,11 +158,9 @@ describe('patterns', () => {
     assert.equal(evaluateIam({ identity: [found.policy] }, request).decision, 'implicit-deny');
   });
 
-  test('a hostile pattern costs length times length', () => {
+  test('a hostile pattern does not backtrack: this one would not end', () => {
     const pattern = `${ARN}:document/${'*a'.repeat(300)}b`;
-    const started = performance.now();
     assert.ok(!covers(pattern, `${ARN}:document/${'a'.repeat(2_000)}`));
-    assert.ok(performance.now() - started < 2_000);
   });
 });
 
