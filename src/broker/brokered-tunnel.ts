@@ -254,7 +254,12 @@ export class BrokeredTunnel implements OpenedTunnel {
         sessionPlace(provider),
         targetLabel(route.target),
         (id) => this.#sessions.add(id),
-        (start, calledOff) => starts.run(this, accountName(provider), start, calledOff),
+        (start, calledOff) =>
+          starts.run(this, accountName(provider), start, calledOff).catch((error: unknown) => {
+            // That of the first session is told below. A further one is done without, and nobody else hears of it.
+            if (this.#hasSession && isDenial(error)) this.#trail.denied(error, route);
+            throw error;
+          }),
       );
       const tunnel = await connect(source, route.to, onEvent, signal, {
         keepActive: this.#request.keepActive === true,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
@@ -35,12 +35,11 @@ suite('--sessions', () => {
     const sockets = await Promise.all([1, 2, 3, 4, 5, 6].map(() => flooded(port)));
     assert.equal(openSessions().length, 3);
     assert.equal(lab.calls.count('ssm:StartSession'), 3);
-    run.process.kill('SIGINT');
+    for (const socket of sockets) socket.destroy();
     run.process.kill('SIGINT');
     const { stderr } = await run.ended;
     assert.match(stderr, /session \S+ started, 2 now: another connection came/);
     assert.match(stderr, /session \S+ started, 3 now: another connection came/);
-    for (const socket of sockets) socket.destroy();
     assert.deepEqual(openSessions(), []);
   });
 
@@ -66,6 +65,26 @@ suite('--sessions', () => {
     run.process.kill('SIGINT');
     const { stderr } = await run.ended;
     assert.match(stderr, /session \S+ started, 2 now: the others are full/);
+    assert.deepEqual(openSessions(), []);
+  });
+
+  test('where the account refuses a second session, the first one serves all; told once, and in the journal', async (t) => {
+    const { start, openSessions, lab, journalPath } = await labWithJobs(t);
+    const run = start(['forward', 'bastion-a', '-L', `0:${HOST}:4242`, '--no-probe', '--sessions', '8']);
+    const port = Number((await run.saw(READY))[1]);
+    const first = await flooded(port);
+    lab.apiFaults.set([{ action: 'ssm:StartSession', kind: 'deny' }]);
+    const others = await Promise.all([1, 2, 3, 4, 5].map(() => flooded(port)));
+    assert.equal(openSessions().length, 1);
+    for (const socket of [first, ...others]) socket.destroy();
+    run.process.kill('SIGINT');
+    const { stderr } = await run.ended;
+    assert.equal(
+      stderr.match(/no further session for now, connections share what there is: .* \(CT_DENIED\)/g)?.length,
+      1,
+    );
+    const denials = readFileSync(journalPath, 'utf8').match(/"event":"denial"/g)?.length ?? 0;
+    assert.ok(denials >= 1, 'who looks at the journal sees it');
     assert.deepEqual(openSessions(), []);
   });
 
