@@ -5,19 +5,24 @@ import { parseDuration } from '../domain/duration.ts';
 import { CloudtunError, systemCode } from '../domain/errors.ts';
 import type { Millis } from '../domain/millis.ts';
 import type { ProviderId } from '../domain/target.ts';
+import { clientCommand } from '../exec/client-command.ts';
 import { mysqlFamily } from '../exec/client-family.ts';
 import { type ClientSet, makeClientSet } from '../exec/client-set.ts';
 import { checkPrefixes } from '../exec/core/variable-names.ts';
 import { type OpenNames, openNames, type WantedName } from '../exec/open-names.ts';
 import { expandGroups, planNamed } from '../plan/named-plan.ts';
-import { type PlanFlags, questionOf } from '../plan/tunnel-plan.ts';
+import { type PlanFlags, questionOf, type TunnelPlan } from '../plan/tunnel-plan.ts';
 import type { Provider } from '../providers/provider.ts';
 import { Lifetime } from '../runtime/lifetime.ts';
 import { startChild } from '../runtime/run-child.ts';
 import { passSignals } from './child-signals.ts';
 import { ExecScreen } from './exec-screen.ts';
+import { outcomeOf } from './forward-screen.ts';
+import { heldRoute } from './held-route.ts';
+import { connectionText, PRINT_FORMS, type PrintForm } from './present/connection-text.ts';
 import { orphanNote } from './present/orphan-note.ts';
-import { placesOf, TunnelCommand } from './tunnel-command.ts';
+import { closedLine } from './present/tunnel-lines.ts';
+import { placesOf, TunnelCommand, type TunnelResult } from './tunnel-command.ts';
 
 /** Our own failures, so that they are told from those of the command (as `env`, `timeout` and `docker run` have it). */
 const OWN_FAILURE = 125;
@@ -32,6 +37,7 @@ export interface ExecFlags extends PlanFlags {
   readonly 'connect-timeout'?: string | undefined;
   readonly 'db-ca'?: string | undefined;
   readonly 'no-probe'?: boolean | undefined;
+  readonly fresh?: boolean | undefined;
 }
 
 /** Open names with what their clients read. */
@@ -43,6 +49,9 @@ export interface OpenClients {
 /** A command that opens names for the time that another program runs. */
 export abstract class ExecCommand extends TunnelCommand {
   #isForCommand = false;
+  #isPrinted = false;
+  /** What stands behind `--`; undefined without it. */
+  protected words: readonly string[] | undefined;
 
   protected override failureCode(error: CloudtunError): number {
     const { exitCode } = error;
@@ -55,8 +64,9 @@ export abstract class ExecCommand extends TunnelCommand {
   }
 
   protected override logJson(json: unknown): void {
-    if (!this.#isForCommand) super.logJson(json);
-    else if (!Array.isArray(json)) this.terminal.aside().result(JSON.stringify(json));
+    const isResult = Array.isArray(json);
+    if (!this.#isForCommand && !(this.#isPrinted && isResult)) super.logJson(json);
+    else if (!isResult) this.terminal.aside().result(JSON.stringify(json));
   }
 
   /** The plans of names and groups. A port that nobody asked for is any free one: jobs may run side by side. */
@@ -104,6 +114,7 @@ export abstract class ExecCommand extends TunnelCommand {
             for (const each of wanted) if (each.plan === plan) places.set(each.name, placesOf(app));
             return app;
           },
+          held: async (plan) => (flags.fresh ? undefined : heldRoute(world, plan)),
           isProbed: !flags['no-probe'],
           retries: flags.retries ?? RETRIES,
           connectTimeout: connectTimeoutOf(flags),
@@ -158,12 +169,73 @@ export abstract class ExecCommand extends TunnelCommand {
       using _again = this.interruption.drainFirst({
         drain: () => {},
         cut: () => {
-          for (const { forward } of opened.names) forward.cut('ended');
+          for (const { forward } of opened.names) forward?.cut('ended');
         },
       });
       const reports = await opened.close();
       screen.ended(end, took, opened.names, reports);
       this.endWith(end.exitCode);
+    } finally {
+      await lifetime[Symbol.asyncDispose]();
+    }
+  }
+
+  /** What `rds` and `sql` are told to do with their database. */
+  protected async useOrHold(
+    name: string,
+    asked: TunnelPlan,
+    catalogue: Catalogue,
+    flags: Parameters<TunnelCommand['hold']>[2] &
+      ExecFlags & { readonly client: boolean; readonly print?: string | undefined; readonly reveal: boolean },
+  ): Promise<TunnelResult> {
+    if (this.words !== undefined && !flags.client) {
+      throw new CloudtunError('CT_USAGE', 'what stands behind -- is for a client, and none was asked for', {
+        hint: `start the usual one with --client, or any command: cloudtun exec ${name} -- COMMAND`,
+      });
+    }
+    const form = PRINT_FORMS.find((each) => each === flags.print);
+    if (!flags.client && form === undefined) return await this.hold(name, asked, flags);
+    this.speakForCommand(flags.client);
+    const wanted = { name, entry: catalogue.targets.get(name), plan: await this.withReason(name, asked) };
+    if (form === undefined) await this.runClient(wanted, flags);
+    else await this.printConnection(wanted, { ...flags, print: form });
+    return [];
+  }
+
+  /** Takes what stands behind `--` out of the arguments. */
+  protected separateWords(): void {
+    const end = this.argv.indexOf('--');
+    if (end < 0) return;
+    this.words = this.argv.slice(end + 1);
+    this.argv = this.argv.slice(0, end);
+  }
+
+  /** Starts the usual client of a database, as `exec` would. */
+  protected async runClient(wanted: WantedName, flags: ExecFlags): Promise<void> {
+    const { terminal, world } = this;
+    const words = this.words ?? [];
+    await this.runCommand([wanted], flags, ({ parts }) => clientCommand(parts[0]!, words, world.env, terminal.canAsk));
+  }
+
+  /** Prints where clients connect, and holds the tunnel until a signal or a limit; one that is held elsewhere is only told of. */
+  protected async printConnection(
+    wanted: WantedName,
+    flags: ExecFlags & { readonly print: PrintForm; readonly reveal: boolean },
+  ): Promise<void> {
+    const screen = new ExecScreen(this.world, this.terminal.aside(), false);
+    const lifetime = new Lifetime();
+    try {
+      const { opened, clients } = await this.openClients([wanted], flags, screen, lifetime);
+      this.#isPrinted = true;
+      this.terminal.result(connectionText(clients.parts[0]!, flags.print, flags.reveal));
+      const forward = opened.names[0]?.forward;
+      if (forward === undefined) return;
+      using _ending = this.drainsFirst(forward);
+      const report = await forward.closed;
+      const { exitCode, error } = outcomeOf(report, this.interruption.exitCode);
+      screen.note(closedLine(report));
+      if (error) throw error;
+      this.endWith(exitCode);
     } finally {
       await lifetime[Symbol.asyncDispose]();
     }

@@ -1,5 +1,6 @@
 import { Flags } from '@oclif/core';
 import { DOCUMENT_FLAG, SELECTION_FLAGS, TUNNEL_FLAGS, VIA_FLAG } from './flags.ts';
+import { PRINT_FORMS } from './present/connection-text.ts';
 
 /** How patient a start is, and by what servers are known: for `exec`, and for clients that `rds` and `sql` start. */
 export const CLIENT_FLAGS = {
@@ -20,6 +21,27 @@ export const CLIENT_FLAGS = {
     env: 'CLOUDTUN_DB_CA',
     helpValue: 'FILE',
   }),
+};
+
+/** What `rds` and `sql` can do with an open database besides holding it. */
+export const USE_FLAGS = {
+  client: Flags.boolean({
+    description: 'start the usual client (mysql, psql, …) with what stands behind --, and close when it ends',
+    env: 'CLOUDTUN_CLIENT',
+    exclusive: ['print', 'explain'],
+  }),
+  print: Flags.string({
+    description: 'print where clients connect, and hold the tunnel',
+    env: 'CLOUDTUN_PRINT',
+    options: [...PRINT_FORMS],
+    exclusive: ['explain'],
+  }),
+  reveal: Flags.boolean({
+    description: 'with --print: the password, too',
+    env: 'CLOUDTUN_REVEAL',
+    dependsOn: ['print'],
+  }),
+  ...CLIENT_FLAGS,
 };
 
 export const EXEC_FLAGS = {

@@ -53,25 +53,34 @@ export class ExecScreen {
     this.note(`${name}: ${error.message} (${error.code}); trying again in ${formatDuration(pause)}`);
   }
 
-  ready({ name, local, took }: OpenName): void {
-    this.note(`${name} ready in ${formatDuration(took)} on ${formatEndpoint(local)}`);
+  ready({ name, local, took, forward }: OpenName): void {
+    if (forward === undefined) this.note(`${name} is held in the background on ${formatEndpoint(local)}, and stays`);
+    else this.note(`${name} ready in ${formatDuration(took)} on ${formatEndpoint(local)}`);
   }
 
   /** @param reports in the order of the names */
-  ended(end: ChildEnd, took: Millis, names: readonly OpenName[], reports: readonly ForwardReport[]): void {
-    for (const [index, { reason, error }] of reports.entries()) {
+  ended(
+    end: ChildEnd,
+    took: Millis,
+    names: readonly OpenName[],
+    reports: readonly (ForwardReport | undefined)[],
+  ): void {
+    for (const [index, report] of reports.entries()) {
+      if (report === undefined) continue;
+      const { reason, error } = report;
       const { name } = names[index]!;
-      if (this.#isJson) this.#json({ name, ...closedJson(reports[index]!, this.#world.clock.wall()) });
+      if (this.#isJson) this.#json({ name, ...closedJson(report, this.#world.clock.wall()) });
       else if (reason !== 'ended') {
         const why = error === undefined ? LOST_BY[reason] : `${error.message} (${error.code})`;
         this.warn(`${name} was closed before the command ended: ${why ?? reason}`);
       }
     }
     const how = end.signal === undefined ? `ended with ${end.exitCode}` : `was ended by ${end.signal}`;
-    const tunnels = names.length === 1 ? 'tunnel closed' : `${names.length} tunnels closed`;
-    const hasSessions = names.some(({ route }) => route.provider === 'aws');
-    const sessions = hasSessions ? (names.length === 1 ? ', session terminated' : ', sessions terminated') : '';
-    this.note(`command ${how} after ${formatDuration(took)}; ${tunnels}${sessions}`);
+    const own = names.filter(({ forward }) => forward !== undefined);
+    const closed = own.length === 1 ? '; tunnel closed' : `; ${own.length} tunnels closed`;
+    const hasSessions = own.some(({ route }) => route.provider === 'aws');
+    const sessions = hasSessions ? `, session${own.length === 1 ? '' : 's'} terminated` : '';
+    this.note(`command ${how} after ${formatDuration(took)}${own.length === 0 ? '' : closed + sessions}`);
   }
 
   #json(value: object): void {

@@ -29,15 +29,10 @@ export default class Exec extends ExecCommand {
     }),
   };
   static override flags = EXEC_FLAGS;
-  #command: readonly string[] | undefined;
 
   override async init(): Promise<void> {
     this.speakForCommand();
-    const end = this.argv.indexOf('--');
-    if (end >= 0) {
-      this.#command = this.argv.slice(end + 1);
-      this.argv = this.argv.slice(0, end);
-    }
+    this.separateWords();
     await super.init();
   }
 
@@ -51,7 +46,7 @@ export default class Exec extends ExecCommand {
       for (const { name, plan } of wanted) explained.push(await this.hold(name, plan, flags));
       return explained.flat() as TunnelResult;
     }
-    const command = this.#command ?? [];
+    const command = this.words ?? [];
     if (command.length === 0) {
       throw new CloudtunError('CT_USAGE', 'there is no command to run', {
         hint: `write it behind --, for example: cloudtun exec ${args.names} -- env`,

@@ -1,10 +1,12 @@
 import { Args, Flags } from '@oclif/core';
+import { ExecCommand } from '../cli/exec-command.ts';
+import { USE_FLAGS } from '../cli/exec-flags.ts';
 import { AWS_FLAGS, DOCUMENT_FLAG, hopsOf, listOf, MONITOR_FLAGS, TUNNEL_FLAGS, VIA_FLAG } from '../cli/flags.ts';
-import { TunnelCommand, type TunnelResult } from '../cli/tunnel-command.ts';
+import type { TunnelResult } from '../cli/tunnel-command.ts';
 import { loadCatalogue } from '../config/load.ts';
 import { planDatabase } from '../plan/tunnel-plan.ts';
 
-export default class Rds extends TunnelCommand {
+export default class Rds extends ExecCommand {
   static override summary = 'open a private RDS database on a local port';
   static override description =
     'Finds the instance, Aurora cluster or RDS Proxy, picks a machine that can reach it, and opens a local port. ' +
@@ -13,6 +15,8 @@ export default class Rds extends TunnelCommand {
     '<%= config.bin %> rds prod --port 13306',
     '<%= config.bin %> rds prod --reader --reason "INC-1234: slow orders"',
     '<%= config.bin %> rds prod --via bastion-a --ttl 1h --idle 15m',
+    '<%= config.bin %> rds prod --client -- -e "select 1"',
+    '<%= config.bin %> rds prod --print env',
     '<%= config.bin %> rds prod --explain',
   ];
   static override args = {
@@ -33,11 +37,17 @@ export default class Rds extends TunnelCommand {
       helpValue: 'PORT',
     }),
     ...VIA_FLAG,
+    ...USE_FLAGS,
     reader: Flags.boolean({
       description: 'the reading endpoint of a cluster, or a read replica',
       env: 'CLOUDTUN_READER',
     }),
   };
+
+  override async init(): Promise<void> {
+    this.separateWords();
+    await super.init();
+  }
 
   async run(): Promise<TunnelResult> {
     const { args, flags } = await this.parse(Rds);
@@ -48,6 +58,6 @@ export default class Rds extends TunnelCommand {
       { ...flags, bind: listOf(flags.bind), via: hopsOf(flags.via) },
       catalogue,
     );
-    return await this.hold(args.name, plan, flags);
+    return await this.useOrHold(args.name, plan, catalogue, flags);
   }
 }

@@ -1,10 +1,12 @@
 import { Args, Flags } from '@oclif/core';
+import { ExecCommand } from '../cli/exec-command.ts';
+import { USE_FLAGS } from '../cli/exec-flags.ts';
 import { GCP_FLAGS, hopsOf, listOf, MONITOR_FLAGS, TUNNEL_FLAGS, VIA_FLAG } from '../cli/flags.ts';
-import { TunnelCommand, type TunnelResult } from '../cli/tunnel-command.ts';
+import type { TunnelResult } from '../cli/tunnel-command.ts';
 import { loadCatalogue } from '../config/load.ts';
 import { planDatabase } from '../plan/tunnel-plan.ts';
 
-export default class Sql extends TunnelCommand {
+export default class Sql extends ExecCommand {
   static override summary = 'open a private Cloud SQL database on a local port';
   static override description =
     'Finds the instance and a way to its private address, through a destination group or a machine that ' +
@@ -15,6 +17,8 @@ export default class Sql extends TunnelCommand {
     '<%= config.bin %> sql reports --port 15432',
     '<%= config.bin %> sql acme:asia-northeast1:reports --reason "INC-1234: slow orders"',
     '<%= config.bin %> sql reports --via @asia-northeast1/default/private-sql --ttl 1h',
+    '<%= config.bin %> sql reports --client',
+    '<%= config.bin %> sql reports --print url',
     '<%= config.bin %> sql reports --explain',
   ];
   static override args = {
@@ -34,7 +38,13 @@ export default class Sql extends TunnelCommand {
       helpValue: 'PORT',
     }),
     ...VIA_FLAG,
+    ...USE_FLAGS,
   };
+
+  override async init(): Promise<void> {
+    this.separateWords();
+    await super.init();
+  }
 
   async run(): Promise<TunnelResult> {
     const { args, flags } = await this.parse(Sql);
@@ -45,6 +55,6 @@ export default class Sql extends TunnelCommand {
       { ...flags, bind: listOf(flags.bind), via: hopsOf(flags.via) },
       catalogue,
     );
-    return await this.hold(args.name, plan, flags);
+    return await this.useOrHold(args.name, plan, catalogue, flags);
   }
 }

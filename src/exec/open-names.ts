@@ -25,6 +25,8 @@ export interface WantedName {
 export interface OpenNamesOptions {
   /** Puts together what opens a plan; each name has one of its own, since names may be in different clouds and accounts. */
   compose(plan: TunnelPlan): Promise<App>;
+  /** A tunnel that stands already and leads there; it is used, and stays. */
+  held(plan: TunnelPlan): Promise<(Pick<OpenName, 'route'> & { readonly local: readonly LocalEndpoint[] }) | undefined>;
   readonly isProbed: boolean;
   /** How often a failure that may pass is tried again. */
   readonly retries: number;
@@ -39,7 +41,8 @@ export interface OpenNamesOptions {
 export interface OpenName extends WantedName {
   readonly app: App;
   readonly provider: Provider;
-  readonly forward: RunningForward;
+  /** Undefined: somebody else holds the tunnel. */
+  readonly forward: RunningForward | undefined;
   readonly route: Route;
   readonly local: LocalEndpoint;
   /** From the start to ready. */
@@ -50,7 +53,7 @@ export interface OpenName extends WantedName {
 export interface OpenNames extends AsyncDisposable {
   readonly names: readonly OpenName[];
   /** Drains all; resolves when everything is closed. */
-  close(): Promise<readonly ForwardReport[]>;
+  close(): Promise<readonly (ForwardReport | undefined)[]>;
 }
 
 /**
@@ -84,8 +87,8 @@ export async function openNames(
   return {
     names,
     close: () => {
-      for (const { forward } of names) forward.drain('ended');
-      return Promise.all(names.map(({ forward }) => forward.closed));
+      for (const { forward } of names) forward?.drain('ended');
+      return Promise.all(names.map(async ({ forward }) => forward?.closed));
     },
     [Symbol.asyncDispose]: () => lifetime[Symbol.asyncDispose](),
   };
@@ -100,6 +103,12 @@ async function openName(
 ): Promise<OpenName> {
   const started = world.clock.now();
   const app = lifetime.use(await options.compose(wanted.plan));
+  const held = await options.held(wanted.plan);
+  if (held) {
+    const provider = app.providers.find(({ id }) => id === held.route.provider) ?? app.providers[0]!;
+    const { route } = held;
+    return { ...wanted, app, provider, forward: undefined, route, local: ipv4First(held.local), took: 0 };
+  }
   for (const orphan of await endOrphans(app, signal)) options.onOrphan(orphan);
   const forward = await patiently(world, wanted, options, signal, (calledOff) =>
     openOnce(app, wanted, options, calledOff),
@@ -107,9 +116,13 @@ async function openName(
   lifetime.use(forward);
   const route = forward.route(0)!;
   const provider = app.providers.find(({ id }) => id === route.provider)!;
-  const own = forward.local[0]!;
-  const local = own.find(({ host }) => host === '127.0.0.1') ?? own[0]!;
+  const local = ipv4First(forward.local[0]!);
   return { ...wanted, app, provider, forward, route, local, took: world.clock.now() - started };
+}
+
+/** Every client takes it, and many know no other. */
+function ipv4First(local: readonly LocalEndpoint[]): LocalEndpoint {
+  return local.find(({ host }) => host === '127.0.0.1') ?? local[0]!;
 }
 
 async function openOnce(
