@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { StartLimiter } from '../broker/start-limiter.ts';
 import { composeApp, composeProviders, farPortOf } from '../compose.ts';
 import type { Catalogue } from '../config/catalogue.ts';
 import { parseDuration } from '../domain/duration.ts';
@@ -102,6 +103,7 @@ export abstract class ExecCommand extends TunnelCommand {
     lifetime: Lifetime,
   ): Promise<OpenClients> {
     const { world, signal } = this;
+    const starts = new StartLimiter(world);
     const places = new Map<string, ReturnType<typeof placesOf>>();
     const authorities = flags['db-ca'] === undefined ? undefined : await readAuthorities(flags['db-ca']);
     const opened = lifetime.use(
@@ -110,7 +112,7 @@ export abstract class ExecCommand extends TunnelCommand {
         wanted,
         {
           compose: async (plan) => {
-            const app = await composeApp(world, questionOf(plan), this.prompts);
+            const app = await composeApp(world, questionOf(plan), this.prompts, undefined, starts);
             for (const each of wanted) if (each.plan === plan) places.set(each.name, placesOf(app));
             return app;
           },
