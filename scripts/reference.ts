@@ -1,5 +1,6 @@
 /**
- * Writes the generated pages of docs/reference/: errors.md from the error catalogue, commands.md from the commands.
+ * Writes the generated pages of docs/reference/: errors.md from the error catalogue, commands.md from the commands, catalogue.md from the
+ * schema of cloudtun.yaml.
  *
  *     node scripts/reference.ts            write them
  *     node scripts/reference.ts --check    exit 1 when a committed one differs
@@ -8,6 +9,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { EXIT_CODES } from '../src/cli/exit-codes.ts';
 import { ERROR_CATALOGUE, type ErrorEntry } from '../src/domain/error-catalogue.ts';
+import { cataloguePage } from './catalogue-page.ts';
 import { manifestText } from './manifest.ts';
 
 const folder = join(import.meta.dirname, '../docs/reference');
@@ -121,6 +123,7 @@ export async function commandsPage(): Promise<string> {
 export const REFERENCE_PAGES: Readonly<Record<string, () => string | Promise<string>>> = {
   'errors.md': errorsPage,
   'commands.md': commandsPage,
+  'catalogue.md': () => cataloguePage(table),
 };
 
 if (import.meta.main) {

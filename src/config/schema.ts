@@ -31,9 +31,14 @@ const parsed = (parse: (text: string) => unknown, error: string) =>
 const durationSchema = parsed(
   (text) => parseDuration(text, 'duration'),
   'a duration with its unit, such as 30s, 15m or 8h',
-);
+).meta({ examples: ['30s', '15m', '8h'] });
 
-const byteCountSchema = parsed((text) => parseByteCount(text, 'size'), 'a size with its unit, such as 500MB or 2GB');
+const byteCountSchema = parsed(
+  (text) => parseByteCount(text, 'size'),
+  'a size with its unit, such as 500MB or 2GB',
+).meta({
+  examples: ['500MB', '2GB'],
+});
 
 const sessionsSchema = z.union([z.int().min(1).max(8), z.literal('auto')], { error: 'a number from 1 to 8, or auto' });
 
@@ -45,6 +50,22 @@ const viaSchema = z.union([nameSchema, z.array(nameSchema).min(1)], {
   error: 'a machine to go through, or a list of them from here outwards',
 });
 
+const PLACE_ABOUT: Readonly<Record<PlaceKey, string>> = {
+  profile: 'the profile of the AWS configuration',
+  region: 'the region of AWS, or of a Cloud SQL instance',
+  project: 'the project of Google Cloud',
+  zone: 'the zone of Google Cloud',
+};
+
+const placeSchema = (key: PlaceKey) => nameSchema.optional().meta({ description: PLACE_ABOUT[key] });
+
+const placeSchemas = {
+  profile: placeSchema('profile'),
+  region: placeSchema('region'),
+  project: placeSchema('project'),
+  zone: placeSchema('zone'),
+};
+
 const defaultsSchema = z.strictObject({
   ttl: durationSchema.optional().meta({ description: 'closed after this time, or none' }),
   idle: durationSchema.optional().meta({ description: 'closed after this time without a connection, or none' }),
@@ -54,40 +75,42 @@ const defaultsSchema = z.strictObject({
   sessions: sessionsSchema
     .optional()
     .meta({ description: 'over how many Session Manager sessions connections are spread' }),
-  profile: nameSchema.optional(),
-  region: nameSchema.optional(),
-  project: nameSchema.optional(),
-  zone: nameSchema.optional(),
+  ...placeSchemas,
   intervals: intervalsSchema.optional(),
 });
 
 /** A machine, with what may be said of its place in that cloud. */
 const machineSchema = (cloud: ProviderId) => {
-  const keys = PLACE_KEYS[cloud].map((key) => [key, nameSchema.optional()] as const);
+  const keys = PLACE_KEYS[cloud].map((key) => [key, placeSchema(key)] as const);
   return z.strictObject({
-    instance: nameSchema,
+    instance: nameSchema.meta({ description: 'as TARGET: a name, an id, an address, tag:Key=Value' }),
     // A key that this cloud lacks is absent, which reads like one that nobody wrote.
     ...(Object.fromEntries(keys) as Record<PlaceKey, z.ZodOptional<typeof nameSchema>>),
   });
 };
 
+const CLOUD_LABELS: Readonly<Record<ProviderId, string>> = { aws: 'AWS', gcp: 'Google Cloud' };
+
 /** `aws: { instance: … }`, and so for every cloud. */
-const MACHINES = Object.fromEntries(PROVIDER_IDS.map((cloud) => [cloud, machineSchema(cloud).optional()])) as Record<
-  ProviderId,
-  z.ZodOptional<ReturnType<typeof machineSchema>>
->;
+const MACHINES = Object.fromEntries(
+  PROVIDER_IDS.map((cloud) => [
+    cloud,
+    machineSchema(cloud)
+      .optional()
+      .meta({ description: `a machine in ${CLOUD_LABELS[cloud]}` }),
+  ]),
+) as Record<ProviderId, z.ZodOptional<ReturnType<typeof machineSchema>>>;
 
 /** Where a password is kept. */
 const secretSchema = z.strictObject({
-  /** AWS: name or ARN. */
-  secretsManager: nameSchema.optional(),
-  /** Google Cloud: `projects/P/secrets/S`, with `/versions/V` where it is not the latest. */
+  secretsManager: nameSchema.optional().meta({ description: 'of AWS: name or ARN' }),
   secretManager: z
     .string()
     .regex(/^projects\/[^/]+\/secrets\/[^/]+(\/versions\/[^/]+)?$/, {
       error: 'a whole name, such as projects/acme/secrets/orders-password',
     })
-    .optional(),
+    .optional()
+    .meta({ description: 'of Google Cloud: projects/P/secrets/S, with /versions/V where it is not the latest' }),
 });
 
 /** How a client checks the server, in the words of PostgreSQL. */
@@ -115,10 +138,7 @@ const targetSchema = z.strictObject({
   sessions: sessionsSchema
     .optional()
     .meta({ description: 'over how many Session Manager sessions connections are spread' }),
-  profile: nameSchema.optional(),
-  region: nameSchema.optional(),
-  project: nameSchema.optional(),
-  zone: nameSchema.optional(),
+  ...placeSchemas,
 });
 
 export type TargetEntry = z.infer<typeof targetSchema>;
@@ -136,27 +156,37 @@ const zoneSchema = parsed(
 );
 
 const policySchema = z.strictObject({
-  requireReason: z.union([z.boolean(), z.array(nameSchema)], { error: 'true, or a list of targets' }).optional(),
-  maxTtl: durationSchema.optional(),
-  loopbackOnly: z.boolean().optional(),
+  requireReason: z
+    .union([z.boolean(), z.array(nameSchema)], { error: 'true, or a list of targets' })
+    .optional()
+    .meta({ description: 'nothing is opened without --reason; true, or targets and groups' }),
+  maxTtl: durationSchema.optional().meta({ description: 'the longest that a tunnel may live' }),
+  loopbackOnly: z.boolean().optional().meta({ description: 'no listener but on loopback' }),
   hours: z
     .strictObject({
-      days: z.array(z.enum(DAYS)).min(1).optional(),
-      from: timeOfDaySchema,
-      to: timeOfDaySchema,
-      zone: zoneSchema,
+      days: z.array(z.enum(DAYS)).min(1).optional().meta({ description: 'every day when absent' }),
+      from: timeOfDaySchema.meta({ description: 'the first minute, 08:00', examples: ['08:00'] }),
+      to: timeOfDaySchema.meta({
+        description: 'the end, 18:00; at or before from: on the next day',
+        examples: ['18:00'],
+      }),
+      zone: zoneSchema.meta({ description: 'the time zone of both', examples: ['Europe/Berlin'] }),
     })
-    .optional(),
-  encryptedShells: z.boolean().optional(),
-  allowKeepActive: z.boolean().optional(),
-  journal: z.enum(['required', 'warn']).optional(),
+    .optional()
+    .meta({ description: 'when tunnels may be open' }),
+  encryptedShells: z.boolean().optional().meta({ description: 'shells of Session Manager only with KMS' }),
+  allowKeepActive: z.boolean().optional().meta({ description: 'false forbids --keep-active' }),
+  journal: z
+    .enum(['required', 'warn'])
+    .optional()
+    .meta({ description: 'what happens where the record of use cannot be written' }),
 });
 
 const logSchema = z.strictObject({
-  target: nameSchema,
-  file: nameSchema.optional(),
-  unit: nameSchema.optional(),
-  container: nameSchema.optional(),
+  target: nameSchema.meta({ description: 'the target that has it' }),
+  file: nameSchema.optional().meta({ description: 'a file; a log has one of file, unit and container' }),
+  unit: nameSchema.optional().meta({ description: 'a unit of systemd' }),
+  container: nameSchema.optional().meta({ description: 'a container' }),
 });
 
 const namesSchema = z.array(nameSchema, { error: 'a list of names' });
@@ -170,33 +200,52 @@ const untilSchema = parsed((text) => {
 const teamSchema = z.strictObject({
   aws: z
     .strictObject({
-      permissionSet: nameSchema.optional(),
-      role: nameSchema.optional(),
-      user: nameSchema.optional().meta({ description: 'the login of the database or machine' }),
+      permissionSet: nameSchema.optional().meta({ description: 'of Identity Center' }),
+      role: nameSchema.optional().meta({ description: 'of IAM' }),
+      user: nameSchema.optional().meta({ description: 'of IAM' }),
     })
-    .optional(),
-  gcp: z.strictObject({ group: nameSchema.optional(), user: nameSchema.optional() }).optional(),
-  members: namesSchema.optional(),
+    .optional()
+    .meta({ description: 'who they are in AWS' }),
+  gcp: z
+    .strictObject({
+      group: nameSchema.optional().meta({ description: 'the address of a group' }),
+      user: nameSchema.optional().meta({ description: 'the address of one person' }),
+    })
+    .optional()
+    .meta({ description: 'who they are in Google Cloud' }),
+  members: namesSchema.optional().meta({ description: 'the people, by address' }),
   may: z
     .strictObject({
-      connect: namesSchema.optional(),
-      ssh: namesSchema.optional(),
-      socks: namesSchema.optional(),
-      run: namesSchema.optional(),
-      logs: namesSchema.optional(),
+      connect: namesSchema.optional().meta({ description: 'targets and groups whose ports they open' }),
+      ssh: namesSchema.optional().meta({ description: 'machines that they log in to' }),
+      socks: namesSchema.optional().meta({ description: 'machines that they reach everything through' }),
+      run: namesSchema.optional().meta({ description: 'machines that they run commands on' }),
+      logs: namesSchema.optional().meta({ description: 'logs that they read' }),
     })
-    .optional(),
-  until: untilSchema.optional(),
+    .optional()
+    .meta({ description: 'what they may' }),
+  until: untilSchema.optional().meta({ description: 'the day or instant at which it ends', examples: ['2027-03-31'] }),
 });
 
 const sinkSchema = z.strictObject({
   cloudwatch: z
-    .strictObject({ group: nameSchema, region: nameSchema.optional(), profile: nameSchema.optional() })
-    .optional(),
-  cloudLogging: z.strictObject({ log: nameSchema, project: nameSchema.optional() }).optional(),
+    .strictObject({
+      group: nameSchema.meta({ description: 'the log group' }),
+      region: placeSchema('region'),
+      profile: placeSchema('profile'),
+    })
+    .optional()
+    .meta({ description: 'CloudWatch Logs' }),
+  cloudLogging: z
+    .strictObject({ log: nameSchema.meta({ description: 'the name of the log' }), project: placeSchema('project') })
+    .optional()
+    .meta({ description: 'Cloud Logging' }),
 });
 
-const auditSchema = z.strictObject({ journal: nameSchema.optional(), sinks: z.array(sinkSchema).optional() });
+const auditSchema = z.strictObject({
+  journal: nameSchema.optional().meta({ description: 'default, which is in the state directory, or a file' }),
+  sinks: z.array(sinkSchema).optional().meta({ description: 'where it is sent to as well' }),
+});
 
 export type PolicyEntry = z.infer<typeof policySchema>;
 export type LogEntry = z.infer<typeof logSchema>;
@@ -204,7 +253,7 @@ export type TeamEntry = z.infer<typeof teamSchema>;
 export type AuditEntry = z.infer<typeof auditSchema>;
 
 export const catalogueSchema = z.strictObject({
-  version: z.literal(1, { error: '1, the only version there is' }),
+  version: z.literal(1, { error: '1, the only version there is' }).meta({ description: 'of this format' }),
   defaults: defaultsSchema.optional().meta({ description: 'for every tunnel' }),
   targets: z.record(nameSchema, targetSchema).optional().meta({ description: 'what can be opened, by name' }),
   groups: z.record(nameSchema, namesSchema.min(1)).optional().meta({ description: 'names of targets under one name' }),
