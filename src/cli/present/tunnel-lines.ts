@@ -168,11 +168,10 @@ function tunnelRemark(event: TunnelEvent): Remark {
       return { text: `connected again after ${formatDuration(event.downtime)}, ${how}`, weight: 'note' };
     }
     case 'sign-in-needed': {
-      const [hint] = event.error.hints;
-      const how = hint === undefined ? '' : ` ${hint};`;
+      const { message, hints } = event.error;
       const held =
         event.heldFor > 0 ? `new connections wait for it ${formatDuration(event.heldFor)}` : 'then try again';
-      return { text: printable(`sign in again (${event.error.message}):${how} ${held}`), weight: 'note' };
+      return { text: printable(`signed out: ${[message, ...hints.slice(0, 1), held].join('; ')}`), weight: 'note' };
     }
     case 'signed-in':
       return { text: `signed in again after ${formatDuration(event.after)}`, weight: 'note' };

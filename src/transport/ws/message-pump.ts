@@ -52,7 +52,9 @@ export interface ConnectOptions {
   /** From a ping to its pong, once this socket has shown that it answers pings at all. */
   readonly pongDeadline?: Millis | undefined;
   /** Who tells of sleep and of a changed network. The peer is asked at once then, and has less time to answer. */
-  readonly wake?: { readonly watch: WakeWatch; readonly every: Millis; readonly probe: Millis } | undefined;
+  readonly wake?:
+    | { readonly watch: Pick<WakeWatch, 'onWake'>; readonly every: Millis; readonly probe: Millis }
+    | undefined;
   /** Idle time after which the kernel asks whether the peer is alive; absent: never. */
   readonly tcpKeepAlive?: Millis;
   /** What a status other than 101 means to this service. */

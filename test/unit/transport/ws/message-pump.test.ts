@@ -5,7 +5,9 @@ import { after, test } from 'node:test';
 import type WebSocket from 'ws';
 import { WebSocketServer } from 'ws';
 import type { CloudtunError } from '../../../../src/domain/errors.ts';
+import type { WakeListener } from '../../../../src/runtime/wake-watch.ts';
 import {
+  type ConnectOptions,
   connectPump,
   KEEP_ALIVE_INTERVAL_MS,
   type MessagePump,
@@ -61,7 +63,9 @@ interface Peer {
 }
 
 /** A websocket server on loopback, one connection of it, and a pump at the other end. */
-async function connect(options: { readonly autoPong?: boolean; readonly onPeer?: (peer: Peer) => void } = {}) {
+async function connect(
+  options: { readonly autoPong?: boolean; readonly onPeer?: (peer: Peer) => void } & Pick<ConnectOptions, 'wake'> = {},
+) {
   const server = new WebSocketServer({ host: LOOPBACK, port: 0, autoPong: options.autoPong ?? true });
   cleanUp.push(() => {
     for (const client of server.clients) client.terminate();
@@ -80,7 +84,7 @@ async function connect(options: { readonly autoPong?: boolean; readonly onPeer?:
   await until(() => server.address() !== null, 'listening');
   const { world, clock } = manualWorld();
   const url = `ws://${LOOPBACK}:${(server.address() as AddressInfo).port}/`;
-  const pump = await connectPump(world, url, { timeout: 15_000 }, never);
+  const pump = await connectPump(world, url, { timeout: 15_000, wake: options.wake }, never);
   await until(() => peer !== undefined, 'the peer sees the connection');
   const heard = new Heard();
   return { pump, heard, clock, peer: peer! };
@@ -417,4 +421,34 @@ test('a whole read right before a reset is not lost with it, nor the code of its
   assert.equal(heard.messages.length, messages.length);
   assert.ok(heard.messages.every((message, index) => message === messages[index]));
   assert.equal(heard.ends[0]?.code, 4_003);
+});
+
+test('after a sleep the peer is asked at once, and has less time to answer', async () => {
+  let answers = true;
+  const woken: WakeListener[] = [];
+  const watch = {
+    onWake: (listener: WakeListener) => {
+      woken.push(listener);
+      return () => void woken.pop();
+    },
+  };
+  const { pump, heard, peer, clock } = await connect({
+    autoPong: false,
+    wake: { watch, every: 5_000, probe: 3_000 },
+    onPeer: ({ socket }) => socket.on('ping', () => answers && socket.pong()),
+  });
+  pump.start(heard.handler);
+  const wake = () => woken[0]?.({ sleptFor: 60_000, isNetworkNew: false, addresses: new Set() });
+  wake();
+  await until(() => peer.pings === 1, 'a ping at once');
+  await arrived(peer, heard);
+  clock.tick(3_000);
+  assert.ok(pump.isOpen, 'it answered');
+  answers = false;
+  wake();
+  await until(() => peer.pings === 2, 'a ping at once');
+  clock.tick(3_000);
+  await until(() => heard.ends.length === 1, 'cut');
+  assert.equal(heard.ends[0]?.error?.code, 'CT_NETWORK');
+  assert.equal(woken.length, 0, 'nobody listens any more');
 });
