@@ -1,8 +1,10 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { dirname } from 'node:path';
 import { CloudtunError, systemCode } from '../domain/errors.ts';
 import type { Millis } from '../domain/millis.ts';
 import { withDeadline } from '../runtime/deadline.ts';
+import { checkPrivateDirectory } from '../runtime/private-directory.ts';
 import type { World } from '../runtime/world.ts';
 import { messageLines } from './message-lines.ts';
 import { supervisorPaths } from './paths.ts';
@@ -37,6 +39,8 @@ export async function connectSupervisor(
   world: Pick<World, 'env' | 'paths' | 'clock'>,
 ): Promise<SupervisorConnection | undefined> {
   const { socket: path } = supervisorPaths(world);
+  // A request carries credentials: nobody else may be at the other end.
+  if (!checkPrivateDirectory(dirname(path))) return undefined;
   const socket = connect(path);
   try {
     await once(socket, 'connect');

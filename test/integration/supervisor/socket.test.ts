@@ -133,8 +133,20 @@ suite('the socket of the supervisor', () => {
     const runtime = join(lab.home, 'run');
     mkdirSync(join(runtime, 'cloudtun'), { recursive: true });
     chmodSync(join(runtime, 'cloudtun'), 0o777);
+    let heard = '';
+    const impostor = createServer((socket) => {
+      socket.on('error', () => {});
+      socket.write('{"cloudtun":1,"pid":1}\n');
+      socket.on('data', (bytes) => {
+        heard += String(bytes);
+      });
+    });
+    t.after(() => void impostor.close());
+    impostor.listen(join(runtime, 'cloudtun/supervisor.sock'));
+    await once(impostor, 'listening');
     const { code, stderr } = await lab.run(['up', 'prod'], { env: { XDG_RUNTIME_DIR: runtime } });
-    assert.equal(code, 7);
+    assert.equal(code, 7, stderr);
+    assert.equal(heard, '', 'nobody there is told credentials');
     assert.match(stderr, /is not a directory of yours alone/);
     assert.match(stderr, /cloudtun up --foreground/);
     assert.doesNotMatch(stderr, /^\s+at /m);
