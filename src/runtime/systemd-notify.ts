@@ -4,7 +4,7 @@ import type { Environment } from './world.ts';
 
 /*
  * sd_notify(3): a datagram to the Unix socket that NOTIFY_SOCKET names. Node has no datagram Unix sockets, and its UDP and pipe handles
- * refuse a descriptor of one, so systemd's own `systemd-notify` sends it (docs/adr/0023-systemd.md). Only where systemd asked for it.
+ * refuse a descriptor of one, so systemd's own `systemd-notify` sends it (docs/adr/0025-systemd.md). Only where systemd asked for it.
  */
 
 /** Longer than a message takes on a machine that swaps. */
