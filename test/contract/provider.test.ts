@@ -49,6 +49,27 @@ function checkProvider(row: ProviderRow): void {
     assert.ok(provider.scope.length > 0);
   });
 
+  test('gives logins for databases: a token for a user, and what a secret holds', async (t) => {
+    const { provider, finder, lab } = await started(t);
+    const logins = provider.databaseLogins;
+    assert.ok(logins);
+    const database = await finder.findDatabase(row.database.spellings[0]!, {}, signal);
+    const { user, token, expiresAt } = await logins.token(database, 'alice', signal);
+    assert.equal(user, 'alice');
+    assert.equal(String(token), '[redacted]');
+    assert.ok(token.reveal().length > 20);
+    assert.ok(expiresAt > Date.now());
+    const name = row.cloud === 'gcp' ? 'projects/acme-practice/secrets/contract' : 'contract';
+    await failure(logins.stored(name, signal), 'CT_TARGET_NOT_FOUND');
+    lab.secrets.set(name, '{"username":"app","password":"p w"}');
+    const stored = await logins.stored(name, signal);
+    assert.deepEqual([stored.user, stored.password.reveal()], ['app', 'p w']);
+    lab.secrets.set(name, 'plain\n');
+    assert.equal((await logins.stored(name, signal)).password.reveal(), 'plain');
+    lab.secrets.set(name, '{"username":"app"}');
+    await failure(logins.stored(name, signal), 'CT_CONFIG');
+  });
+
   test('lists everything with whether and why, and can be asked for less', async (t) => {
     const { finder } = await started(t);
     const all = await finder.list({}, signal);
