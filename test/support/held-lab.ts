@@ -33,6 +33,12 @@ export async function heldLab(
   test: { after(call: () => Promise<void> | void): void },
   ...options: Parameters<typeof cliLab> extends [unknown, ...infer Rest] ? Rest : never
 ): Promise<HeldLab> {
+  // What is registered first runs first: the directory that says which process it is goes after that.
+  let state: string | undefined;
+  test.after(() => {
+    const pid = state && supervisorPid(join(state, 'supervisor.json'));
+    if (pid) killIfThere(pid);
+  });
   const lab = await cliLab(test, ...options);
   const ports = { prod: await freePort(), admin: await freePort() };
   const file = join(lab.home, 'cloudtun.yaml');
@@ -47,11 +53,7 @@ export async function heldLab(
       '',
     ].join('\n'),
   );
-  const state = join(lab.home, '.local/state/cloudtun');
-  test.after(() => {
-    const pid = supervisorPid(join(state, 'supervisor.json'));
-    if (pid !== undefined) killIfThere(pid);
-  });
+  state = join(lab.home, '.local/state/cloudtun');
   return {
     ...lab,
     ports,
