@@ -4,6 +4,7 @@
  */
 import { parseArgs } from 'node:util';
 import { CloudtunProcess, freePort } from './cloudtun-process.ts';
+import { completion } from './completion.ts';
 import { type Figure, formatTable, isKept } from './figures.ts';
 import { BASTION_ID, LabProcess, WORKLOAD_PORT } from './lab-process.ts';
 import { manyConnections, smallExchanges, startHop } from './latency.ts';
@@ -20,7 +21,7 @@ const { values: options } = parseArgs({
   options: {
     json: { type: 'boolean', default: false },
     rounds: { type: 'string', default: '5' },
-    only: { type: 'string', default: 'a,b,c,d,e,f,g,n,p,s' },
+    only: { type: 'string', default: 'a,b,c,d,e,f,g,k,n,p,s' },
     soak: { type: 'string', default: '0' },
   },
 });
@@ -50,6 +51,10 @@ if (groups.has('g')) {
 if (groups.has('n')) {
   say('n: two hundred tunnels');
   figures.push(...(await manyTunnels()));
+}
+if (groups.has('k')) {
+  say('k: completion of names');
+  figures.push(...completion(rounds));
 }
 if (groups.has('p')) {
   say('p: proxy, start to banner');

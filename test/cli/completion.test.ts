@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { chmod, mkdir, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
@@ -64,4 +64,25 @@ test('what cannot be read completes nothing and says nothing', async (t) => {
   await writeFile(join(run('pwd').stdout.trim(), 'cloudtun.yaml'), 'targets: [');
   const { stdout, stderr, status } = run('cloudtun', '__complete', 'bash', 'cloudtun rds ');
   assert.deepEqual([stdout, stderr, status], ['', '', 0]);
+});
+
+test('completing loads nothing that can reach a network', async (t) => {
+  const run = await place(t);
+  const folder = run('pwd').stdout.trim();
+  const probe = join(folder, 'probe.cjs');
+  await writeFile(
+    probe,
+    "process.on('exit', () => require('node:fs').writeFileSync(process.env.PROBE_OUT, JSON.stringify(process.moduleLoadList)));",
+  );
+  const loaded = join(folder, 'loaded.json');
+  const line = (words: string) => `PROBE_OUT='${loaded}' NODE_OPTIONS='--require=${probe}' ${words}`;
+  // A pipe on stdout is a socket to Node, so `net` alone says nothing.
+  const networks = async () =>
+    (JSON.parse(await readFile(loaded, 'utf8')) as string[])
+      .map((each) => each.replace(/^NativeModule /, ''))
+      .filter((name) => ['_http_client', '_tls_wrap', 'tls', 'http', 'https', 'http2', 'dns', 'dgram'].includes(name));
+  assert.equal(run('sh', '-c', line("cloudtun __complete bash 'cloudtun rds p'")).stdout, 'prod\n');
+  assert.deepEqual(await networks(), []);
+  run('sh', '-c', line('cloudtun version'));
+  assert.notDeepEqual(await networks(), [], 'the probe sees what other commands load');
 });

@@ -32,9 +32,10 @@ export default class ConfigImport extends CatalogueWriter {
 
   async run(): Promise<ImportJson> {
     const { args, flags } = await this.parse(ConfigImport);
-    const [{ importFiles }, { withTargets }] = await Promise.all([
+    const [{ importFiles }, { withTargets }, { targetProblem }] = await Promise.all([
       import('../../config/import/import-files.ts'),
       import('../../config/write-catalogue.ts'),
+      import('../../config/target-problem.ts'),
     ]);
     const imported = await importFiles(this.world, args.files ?? []);
     const catalogue = await loadCatalogue(this.world);
@@ -46,7 +47,9 @@ export default class ConfigImport extends CatalogueWriter {
     for (const { path, ...said } of imported) {
       for (const target of said.targets) {
         const { name } = target;
-        if (catalogue.targets.has(name) || targets.has(name)) leftOut.push({ name, reason: 'the name is taken', path });
+        const isTaken = catalogue.targets.has(name) || catalogue.groups.has(name) || targets.has(name);
+        const reason = isTaken ? 'the name is taken' : targetProblem(target);
+        if (reason !== undefined) leftOut.push({ name, reason, path });
         else targets.set(name, { ...target, comment: `from ${path.slice(path.lastIndexOf('/') + 1)}` });
       }
       for (const [key, value] of Object.entries(said.defaults)) {

@@ -22,7 +22,10 @@ export function importSshConfig(text: string): Imported {
       leftOut.push({ name, reason: entry });
       continue;
     }
-    if (entry === undefined) continue;
+    if (entry === undefined) {
+      leftOut.push({ name, reason: 'no Session Manager and no Identity-Aware Proxy leads to it' });
+      continue;
+    }
     known.add(name);
     targets.push({ name, entry });
     for (const forward of listed(options.LocalForward)) targets.push(...forwardOf(name, forward, leftOut));

@@ -63,7 +63,7 @@ Host plain
       deep: { host: '10.0.0.5', hostPort: 22, via: 'bastion' },
       vm: { gcp: { instance: 'vm-1', project: 'acme', zone: 'europe-west1-b' } },
     });
-    assert.deepEqual(leftOutOf(imported), ['bastion: LocalForward 8080 localhost:80', 'ours']);
+    assert.deepEqual(leftOutOf(imported), ['bastion: LocalForward 8080 localhost:80', 'ours', 'plain']);
     isTaken(imported);
   });
 
