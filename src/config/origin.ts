@@ -1,3 +1,4 @@
+import { PROVIDER_IDS } from '../domain/target.ts';
 import type { Environment } from '../runtime/world.ts';
 import type { Catalogue } from './catalogue.ts';
 import type { FoundFile } from './load.ts';
@@ -26,7 +27,20 @@ const SETTINGS = {
 } as const;
 
 /** Of a target alone: what it is, and how it is used. */
-const OF_TARGET = ['port', 'user', 'via', 'iamAuth', 'dbName', 'secret', 'tls', 'hostPort', 'host'] as const;
+const OF_TARGET = [
+  ...PROVIDER_IDS,
+  'rds',
+  'sql',
+  'port',
+  'user',
+  'via',
+  'iamAuth',
+  'dbName',
+  'secret',
+  'tls',
+  'hostPort',
+  'host',
+] as const;
 
 type Files = readonly FoundFile[];
 

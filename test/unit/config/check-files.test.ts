@@ -111,6 +111,7 @@ test('a value says where it comes from: environment over project over user over 
     sessions: '1 default',
   });
   assert.equal(said({ CLOUDTUN_TTL: '1h' }).ttl, '1h CLOUDTUN_TTL');
+  assert.equal(said({}, 'prod').rds, 'x cloudtun.yaml:3:20');
   assert.equal(said({}, 'prod').idle, '5m cloudtun.yaml:3:28');
   // An entry is replaced whole, so the port of the weaker file is not this target's.
   assert.equal(said({}, 'prod').port, undefined);
