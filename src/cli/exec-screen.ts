@@ -2,6 +2,7 @@ import { formatDuration } from '../domain/duration.ts';
 import { formatEndpoint } from '../domain/endpoint.ts';
 import type { CloudtunError } from '../domain/errors.ts';
 import type { Millis } from '../domain/millis.ts';
+import type { ProviderId } from '../domain/target.ts';
 import type { OpenName } from '../exec/open-names.ts';
 import type { ForwardEvent, ForwardReport } from '../forward/forward-types.ts';
 import type { ChildEnd } from '../runtime/run-child.ts';
@@ -34,7 +35,7 @@ export class ExecScreen {
     if (!this.#isJson) this.#terminal.complain(printable(`cloudtun: ${text}`));
   }
 
-  event(name: string, event: ForwardEvent, placeOf: (cloud: 'aws' | 'gcp') => Place): void {
+  event(name: string, event: ForwardEvent, placeOf: (cloud: ProviderId) => Place): void {
     if (this.#isJson) {
       const isDetail = event.type === 'tunnel' && event.event.type === 'phase';
       if (isDetail && this.#world.log.level === 0) return;

@@ -89,15 +89,13 @@ const machineSchema = (cloud: ProviderId) => {
   });
 };
 
-const CLOUD_LABELS: Readonly<Record<ProviderId, string>> = { aws: 'AWS', gcp: 'Google Cloud' };
-
 /** `aws: { instance: … }`, and so for every cloud. */
 const MACHINES = Object.fromEntries(
   PROVIDER_IDS.map((cloud) => [
     cloud,
     machineSchema(cloud)
       .optional()
-      .meta({ description: `a machine in ${CLOUD_LABELS[cloud]}` }),
+      .meta({ description: `a machine in ${cloud}` }),
   ]),
 ) as Record<ProviderId, z.ZodOptional<ReturnType<typeof machineSchema>>>;
 

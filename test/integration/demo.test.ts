@@ -29,7 +29,8 @@ suite('demo', () => {
       readdirSync(home).filter((name) => name.startsWith('cloudtun-')),
       [],
     );
-    assert.ok(performance.now() - started < 15_000);
+    // The story of a minute, also on a machine that does other things.
+    assert.ok(performance.now() - started < 60_000);
   });
 
   test('with --json is one document', async (t) => {
