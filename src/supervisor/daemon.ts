@@ -2,6 +2,7 @@ import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import type { OrphanReport } from '../broker/orphans.ts';
+import { loadCatalogue } from '../config/load.ts';
 import { asCloudtunError, CloudtunError } from '../domain/errors.ts';
 import type { Millis } from '../domain/millis.ts';
 import type { Timer } from '../runtime/clock.ts';
@@ -187,11 +188,14 @@ class Supervisor implements AsyncDisposable {
   ): Promise<void> {
     const world = worldOf(this.#context.world, origin);
     const told = this.#context.warnings.count;
+    const catalogue = loadCatalogue(world);
+    // Each wish fails with it.
+    catalogue.catch(() => {});
     await Promise.all(
       wishes.map(async (wish) => {
         const { name } = wish;
         const accepted = Promise.withResolvers<void>();
-        const opening = this.#set.up(world, wish, isUnawaited ? () => {} : say, accepted.resolve).then(
+        const opening = this.#set.up(world, wish, isUnawaited ? () => {} : say, accepted.resolve, catalogue).then(
           ({ isNew }) => say({ say: 'held', name, isNew }),
           (thrown: unknown) => say({ say: 'failed', name, error: asCloudtunError(thrown) }),
         );

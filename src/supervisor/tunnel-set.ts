@@ -80,6 +80,7 @@ export class TunnelSet implements AsyncDisposable {
    * Holds a tunnel. Resolves when it is ready; at once with `isNew` false where it is held as wished already.
    *
    * @param onHeld called when it is held, and being opened
+   * @param catalogue read once by who wishes for many
    * @throws CT_HELD_OTHERWISE; what the plan, binding and opening throw: then it is not held
    */
   async up(
@@ -87,9 +88,9 @@ export class TunnelSet implements AsyncDisposable {
     wish: TunnelWish,
     listener: HeldListener,
     onHeld: () => void = () => {},
+    catalogue: Promise<Catalogue> = loadCatalogue(world),
   ): Promise<{ readonly isNew: boolean }> {
-    const catalogue = await loadCatalogue(world);
-    const plan = await planNamed(wish.name, wish.flags, catalogue, (target) => this.#context.farPortOf(target));
+    const plan = await planNamed(wish.name, wish.flags, await catalogue, (target) => this.#context.farPortOf(target));
     return this.#hold(world, wish, plan, listener, onHeld);
   }
 
