@@ -18,6 +18,8 @@ export class ExecScreen {
   readonly #world: World;
   readonly #terminal: Terminal;
   readonly #isJson: boolean;
+  /** Names whose tunnel has sessions that the cloud keeps. */
+  readonly #withSessions = new Set<string>();
 
   /** @param terminal whose results go to stderr */
   constructor(world: World, terminal: Terminal, isJson: boolean) {
@@ -56,7 +58,10 @@ export class ExecScreen {
 
   ready({ name, local, took, forward }: OpenName): void {
     if (forward === undefined) this.note(`${name} is held in the background on ${formatEndpoint(local)}, and stays`);
-    else this.note(`${name} ready in ${formatDuration(took)} on ${formatEndpoint(local)}`);
+    else {
+      if (forward.status().each.length > 0) this.#withSessions.add(name);
+      this.note(`${name} ready in ${formatDuration(took)} on ${formatEndpoint(local)}`);
+    }
   }
 
   /** @param reports in the order of the names */
@@ -79,7 +84,7 @@ export class ExecScreen {
     const how = end.signal === undefined ? `ended with ${end.exitCode}` : `was ended by ${end.signal}`;
     const own = names.filter(({ forward }) => forward !== undefined);
     const closed = own.length === 1 ? '; tunnel closed' : `; ${own.length} tunnels closed`;
-    const hasSessions = own.some(({ route }) => route.provider === 'aws');
+    const hasSessions = own.some(({ name }) => this.#withSessions.has(name));
     const sessions = hasSessions ? `, session${own.length === 1 ? '' : 's'} terminated` : '';
     this.note(`command ${how} after ${formatDuration(took)}${own.length === 0 ? '' : closed + sessions}`);
   }
