@@ -8,6 +8,7 @@ import { promisify } from 'node:util';
 import type { LoopbackAddress } from '../../src/lab/loopback-services.ts';
 import { freePort } from '../bench/cloudtun-process.ts';
 import { unlessInstalled } from './commands.ts';
+import type { SelfSigned } from './self-signed-certificate.ts';
 import { temporaryDirectory } from './temporary-directory.ts';
 
 type Test = { after(call: () => Promise<void>): void };
@@ -29,9 +30,13 @@ export function unlessRealServers(): string | false {
   return existsSync(join(POSTGRES_PROGRAMS, 'postgres')) ? false : 'PostgreSQL 15 is not installed';
 }
 
-/** Debian's MariaDB on loopback, with an empty database. Stopped when the test is over. */
-export async function startMariadb(test: Test): Promise<LoopbackAddress> {
+/** The key and the certificate that a server shows. */
+type Shown = Pick<SelfSigned, 'keyPem' | 'certificatePem'>;
+
+/** Debian's MariaDB on loopback, with an empty database. Stopped when the test is over. @param shown without it: no TLS */
+export async function startMariadb(test: Test, shown?: Shown): Promise<LoopbackAddress> {
   const { directory, identity } = await home(test, 'mysql');
+  const tls = shown && (await keyFiles(directory, identity, shown));
   const data = join(directory, 'data');
   await promisify(execFile)(
     'mariadb-install-db',
@@ -50,6 +55,7 @@ export async function startMariadb(test: Test): Promise<LoopbackAddress> {
     [
       ...['--no-defaults', `--datadir=${data}`, `--socket=${join(directory, 'server.sock')}`, `--init-file=${first}`],
       ...['--bind-address=127.0.0.1', `--port=${port}`],
+      ...(tls ? [`--ssl-cert=${tls.certificate}`, `--ssl-key=${tls.key}`] : []),
     ],
     { ...identity, cwd: directory, stdio: ['ignore', 'ignore', 'pipe'] },
   );
@@ -57,9 +63,10 @@ export async function startMariadb(test: Test): Promise<LoopbackAddress> {
   return { host: '127.0.0.1', port };
 }
 
-/** Debian's PostgreSQL 15 on loopback, with an empty database. Stopped when the test is over. */
-export async function startPostgres(test: Test): Promise<LoopbackAddress> {
+/** Debian's PostgreSQL 15 on loopback, with an empty database. Stopped when the test is over. @param shown without it: no TLS */
+export async function startPostgres(test: Test, shown?: Shown): Promise<LoopbackAddress> {
   const { directory, identity } = await home(test, 'postgres');
+  const tls = shown && (await keyFiles(directory, identity, shown));
   const data = join(directory, 'data');
   const secret = join(directory, 'password');
   const { user, password, database } = REAL_LOGIN;
@@ -82,11 +89,24 @@ export async function startPostgres(test: Test): Promise<LoopbackAddress> {
   const port = await freePort();
   const server = spawn(
     join(POSTGRES_PROGRAMS, 'postgres'),
-    ['-D', data, '-h', '127.0.0.1', '-p', `${port}`, '-k', directory],
+    [
+      ...['-D', data, '-h', '127.0.0.1', '-p', `${port}`, '-k', directory],
+      ...(tls ? ['-c', 'ssl=on', '-c', `ssl_cert_file=${tls.certificate}`, '-c', `ssl_key_file=${tls.key}`] : []),
+    ],
     { ...identity, cwd: directory, stdio: ['ignore', 'ignore', 'pipe'] },
   );
   await listening(test, server, /database system is ready to accept connections/, 'SIGINT');
   return { host: '127.0.0.1', port };
+}
+
+/** PostgreSQL refuses a key that others may read. */
+async function keyFiles(directory: string, identity: { readonly uid?: number; readonly gid?: number }, shown: Shown) {
+  const files = { certificate: join(directory, 'server.pem'), key: join(directory, 'server.key') };
+  await writeFile(files.certificate, shown.certificatePem);
+  await writeFile(files.key, shown.keyPem, { mode: 0o600 });
+  const { uid, gid } = identity;
+  if (uid !== undefined && gid !== undefined) for (const file of Object.values(files)) await chown(file, uid, gid);
+  return files;
 }
 
 /** A directory that belongs to the account a server runs as: neither server runs as root. Anybody else runs it as themselves. */
