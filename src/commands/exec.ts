@@ -19,6 +19,7 @@ export default class Exec extends ExecCommand {
     `<%= config.bin %> exec prod orders --retries 5 --connect-timeout 1m -- ./nightly`,
     `<%= config.bin %> exec orders -- sh -c 'psql "$CLOUDTUN_ORDERS_URL" -c "select 1"'`,
   ];
+  static override usage = 'exec NAMES... [flags] -- COMMAND [ARGUMENTS...]';
   static override strict = false;
   static override args = {
     names: Args.string({

@@ -187,7 +187,7 @@ class MessageGateway implements Gateway {
     socket.off('error', onError);
     if (socket.destroyed) return;
     if (!verdict.accepted) {
-      refuseUpgrade(socket, verdict.status, verdict.message);
+      refuseUpgrade(socket, verdict.status, verdict.message, this.#options.world.random.uuid());
       return;
     }
     acceptUpgrade(request, socket);

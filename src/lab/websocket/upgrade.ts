@@ -38,11 +38,13 @@ const STATUS_TEXT: Readonly<Record<number, string>> = {
   503: 'Service Unavailable',
 };
 
-export function refuseUpgrade(socket: Duplex, status: number, message: string): void {
+/** @param requestId as services of AWS name their answers */
+export function refuseUpgrade(socket: Duplex, status: number, message: string, requestId?: string): void {
   const body = JSON.stringify({ message });
   socket.on('error', () => {});
   socket.end(
     `HTTP/1.1 ${status} ${STATUS_TEXT[status] ?? 'Refused'}\r\nContent-Type: application/json\r\n` +
+      (requestId === undefined ? '' : `x-amzn-RequestId: ${requestId}\r\n`) +
       `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
   );
 }

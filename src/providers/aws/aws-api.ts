@@ -50,6 +50,11 @@ export class AwsApi {
     this.#identify = identify;
   }
 
+  /** Whose credentials are in use; undefined where nobody can be asked. @throws CT_CREDENTIALS_EXPIRED …, or the signal's reason */
+  async identity(signal: AbortSignal): Promise<Identity | undefined> {
+    return this.#identify && (await withDeadline(this.#world.clock, IDENTIFY_WITHIN, this.#identify, signal));
+  }
+
   /** @throws CT_NO_REGION */
   get region(): string {
     return requireRegion(this.settings);
@@ -213,10 +218,9 @@ export class AwsApi {
   async #explain(error: unknown, call: ApiCall, host: string, signal: AbortSignal): Promise<Error> {
     const context = { call, host, login: loginCommand(this.settings) };
     const plain = awsError(error, context);
-    const identify = /^(sts|sso-oidc):/.test(call.action) ? undefined : this.#identify;
-    if (plain === error || plain.code !== 'CT_DENIED' || identify === undefined) return plain;
-    const identity = await withDeadline(this.#world.clock, IDENTIFY_WITHIN, identify, signal).catch(() => undefined);
-    return awsError(error, { ...context, identity });
+    if (plain === error || plain.code !== 'CT_DENIED' || /^(sts|sso-oidc):/.test(call.action)) return plain;
+    const identity = await this.identity(signal).catch(() => undefined);
+    return identity === undefined ? plain : awsError(error, { ...context, identity });
   }
 
   #host(service: AwsService, region = this.settings.region): string {

@@ -148,6 +148,23 @@ export class SsmTicketSource implements TicketSource<SsmSessionTicket> {
     return releasing;
   }
 
+  /** Who was denied the websocket; or that the credentials are none any more, which the gateway refuses in the same way. */
+  async diagnose(error: CloudtunError, _to: RemoteEndpoint, signal: AbortSignal): Promise<CloudtunError> {
+    if (error.code !== 'CT_DENIED') return error;
+    try {
+      const identity = await this.#api.identity(signal);
+      if (identity === undefined) return error;
+      return new CloudtunError('CT_DENIED', `${identity.name} may not open the data channel of the session`, {
+        details: [['identity', `${identity.id} (${identity.source})`], ...error.details],
+        hint: error.hints,
+        cause: error,
+      });
+    } catch (thrown) {
+      const isOfCredentials = thrown instanceof CloudtunError && thrown.exitCode === 3;
+      return isOfCredentials ? thrown : error;
+    }
+  }
+
   async #endQuietly(sessionId: string): Promise<void> {
     await withDeadline(this.#world.clock, RELEASE_WITHIN, (signal) =>
       terminateSession(this.#api, sessionId, signal),

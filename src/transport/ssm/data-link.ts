@@ -135,10 +135,10 @@ export class DataLink {
         keepAlive: this.#intervals.keepAlive,
         pongDeadline: this.#intervals.deadPeer,
         wake: this.#wake,
-        refused: upgradeRefused,
+        refused: (host, status, headers) => upgradeRefused(host, status, headers, this.#ticket.sessionId),
       },
       signal,
-    );
+    ).catch((error: unknown) => this.#explain(error, signal));
     if (this.#isOver) return pump.terminate();
     this.#pump = pump;
     // The last batch of the old socket may have been cut before its end.
@@ -158,6 +158,13 @@ export class DataLink {
       closed: (end) => this.#closed(pump, end),
     });
     if (this.#isPaused) pump.pause();
+  }
+
+  /** @throws what the cloud says of a denial, which may be that the credentials have expired; anything else as it is */
+  async #explain(error: unknown, signal: AbortSignal): Promise<never> {
+    const isDenied = error instanceof CloudtunError && error.code === 'CT_DENIED';
+    if (!isDenied || this.#source.diagnose === undefined) throw error;
+    throw await this.#source.diagnose(error, this.#ticket.to, signal);
   }
 
   /** A control message of the session; returns its number, undefined where none can be sent now. */

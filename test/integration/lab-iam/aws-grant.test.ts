@@ -122,10 +122,11 @@ suite('the signed upgrade', () => {
       'alice',
     ];
     const { code, stderr } = await run(command);
-    assert.equal(code, 8, stderr);
+    assert.equal(code, 4, stderr);
+    assert.match(stderr, /^error CT_DENIED: alice may not open the data channel of the session\n/);
     assert.match(
       stderr,
-      /^error CT_UPGRADE_REFUSED: .* HTTP 403\n {2}the identity may lack ssmmessages:OpenDataChannel/,
+      /\n {2}identity +arn:aws:iam::\d+:user\/alice \(.*\)\n {2}missing +ssmmessages:OpenDataChannel on session\/alice-\w+\n/,
     );
     const [upgrade] = lab.calls.records().filter(({ action }) => action === 'ssmmessages:OpenDataChannel');
     assert.match(upgrade?.outcome ?? '', /session\/alice-\w+ because no identity-based policy allows/);

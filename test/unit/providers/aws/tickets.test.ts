@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { inspect } from 'node:util';
-import type { CloudtunError } from '../../../../src/domain/errors.ts';
+import { CloudtunError } from '../../../../src/domain/errors.ts';
 import type { MachineTarget, Route } from '../../../../src/domain/target.ts';
 import type { SsmSessionTicket } from '../../../../src/domain/ticket.ts';
 import type { SessionOptions } from '../../../../src/providers/provider.ts';
@@ -26,6 +26,11 @@ const IDENTITY = {
     <Arn>arn:aws:sts::111122223333:assumed-role/readers/alice</Arn><UserId>AROAEXAMPLE:alice</UserId><Account>111122223333</Account>
     </GetCallerIdentityResult></GetCallerIdentityResponse>`,
 };
+
+const stsRefusal = (code: string, status = 403) => ({
+  status,
+  body: `<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Sender</Type><Code>${code}</Code><Message>no</Message></Error></ErrorResponse>`,
+});
 
 const source = (aws: FakeAws, options: SessionOptions = {}, route = ROUTE) =>
   aws.provider.gatekeeper.ticketSource(route, options);
@@ -354,6 +359,40 @@ describe('the signed upgrade', () => {
       aws.manual.logs.filter(({ level }) => level === 'warn').map(({ message }) => message),
       ['the websocket is opened unsigned: URIError'],
     );
+  });
+});
+
+describe('a data channel that the gateway denies', () => {
+  const denied = new CloudtunError('CT_DENIED', 'this identity may not open the data channel of session alice-1', {
+    details: [['missing', 'ssmmessages:OpenDataChannel on session/alice-1']],
+    hint: 'ask',
+  });
+
+  test('says who was denied', async () => {
+    await using aws = await fakeAws();
+    aws.on('GetCallerIdentity', IDENTITY);
+    const error = await source(aws).diagnose!(denied, TO, signal);
+    assert.deepEqual([error.code, error.message], ['CT_DENIED', 'alice may not open the data channel of the session']);
+    assert.deepEqual(error.details, [
+      ['identity', 'arn:aws:sts::111122223333:assumed-role/readers/alice (environment)'],
+      ['missing', 'ssmmessages:OpenDataChannel on session/alice-1'],
+    ]);
+    assert.deepEqual(error.hints, ['ask']);
+  });
+
+  test('is a matter of credentials where STS does not take them either', async () => {
+    await using aws = await fakeAws();
+    aws.on('GetCallerIdentity', stsRefusal('ExpiredToken'));
+    const error = await source(aws).diagnose!(denied, TO, signal);
+    assert.equal(error.code, 'CT_CREDENTIALS_EXPIRED');
+  });
+
+  test('stays what it is where nobody can be asked, and where it is something else', async () => {
+    await using aws = await fakeAws();
+    aws.on('GetCallerIdentity', stsRefusal('InternalFailure', 500));
+    assert.equal(await source(aws).diagnose!(denied, TO, signal), denied);
+    const other = new CloudtunError('CT_NETWORK', 'away');
+    assert.equal(await source(aws).diagnose!(other, TO, signal), other);
   });
 });
 
