@@ -94,6 +94,7 @@ export async function composeApp(
       { HeapKeeper },
       { WakeWatch },
       { resolveHost },
+      { SharedLooks },
     ] = await Promise.all([
       import('./audit/journal.ts'),
       import('./broker/session-ledger.ts'),
@@ -103,6 +104,7 @@ export async function composeApp(
       import('./runtime/heap-keeper.ts'),
       import('./runtime/wake-watch.ts'),
       import('./runtime/resolve-host.ts'),
+      import('./broker/shared-looks.ts'),
     ]);
     const journal = lifetime.use(new Journal(world));
     const network = lifetime.use(await networkSettings(world));
@@ -111,6 +113,7 @@ export async function composeApp(
     );
     const ledger = new SessionLedger(world);
     const wake = new WakeWatch(world.clock);
+    const looks = new SharedLooks(world.clock);
     return {
       world,
       candidates,
@@ -123,7 +126,7 @@ export async function composeApp(
       memory: new LocalMemory(new HeapKeeper(world.clock)),
       contextFor: (provider) => {
         const connect = connectBy(world, provider.network ?? network, wake);
-        return { world, provider, journal, ledger, starts, connect, openHop: hopsOf(world), wake, resolveHost };
+        return { world, provider, journal, ledger, starts, connect, openHop: hopsOf(world), wake, looks, resolveHost };
       },
       [Symbol.asyncDispose]: () => lifetime[Symbol.asyncDispose](),
     };

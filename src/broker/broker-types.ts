@@ -16,6 +16,7 @@ import type { WakeWatch } from '../runtime/wake-watch.ts';
 import type { World } from '../runtime/world.ts';
 import type { Tunnel } from '../transport/tunnel.ts';
 import type { SessionLedger } from './session-ledger.ts';
+import type { SharedLooks } from './shared-looks.ts';
 import type { StartLimiter } from './start-limiter.ts';
 
 /*
@@ -120,6 +121,8 @@ export interface BrokerContext {
   readonly openHop: HopOpener;
   /** Tells of sleep and of a changed network; one for all of a process. */
   readonly wake?: WakeWatch;
+  /** One for all tunnels of a process; one of the tunnel's own when absent. */
+  readonly looks?: SharedLooks;
   /** Asks this machine's own resolver; absent: names are not looked up here. */
   readonly resolveHost?: HostResolver;
 }

@@ -17,6 +17,7 @@ import { HopDialer } from './hop-dialer.ts';
 import { recordedSource } from './recorded-source.ts';
 import { findRoute, findRouteAnywhere, findTarget } from './route.ts';
 import { sessionPlace } from './session-ledger.ts';
+import { SharedLooks } from './shared-looks.ts';
 import { sumFigures } from './sum-figures.ts';
 import { type Watched, WhereaboutsWatch } from './whereabouts-watch.ts';
 
@@ -95,6 +96,8 @@ export class BrokeredTunnel implements OpenedTunnel {
       intervals: request.intervals ?? INTERVALS,
       wake: context.wake,
       finder: context.provider.finder,
+      looks: context.looks ?? new SharedLooks(context.world.clock),
+      place: context.provider.label,
       request,
       resolveHost: context.resolveHost,
       watched: () => this.#watched(),

@@ -12,6 +12,7 @@ import type { World } from '../runtime/world.ts';
 import type { TunnelRequest } from './broker-types.ts';
 import { Whereabouts } from './core/whereabouts.ts';
 import { findTarget } from './route.ts';
+import type { SharedLooks } from './shared-looks.ts';
 
 /** A tunnel that stands, as far as it is watched. */
 export interface Watched {
@@ -26,14 +27,19 @@ export interface WhereaboutsOptions {
   readonly intervals: Intervals;
   readonly wake: WakeWatch | undefined;
   readonly finder: TargetFinder;
+  /** With the other tunnels of the process. @param key what is looked at, in the cloud of `finder` */
+  readonly looks: SharedLooks;
+  /** Which cloud, account and region the finder asks. */
+  readonly place: string;
   readonly request: TunnelRequest;
   readonly resolveHost: HostResolver | undefined;
   /** The tunnels that stand. */
   readonly watched: () => readonly Watched[];
 }
 
-/** Unused tunnels are looked after for so many looks, then no more until they are used again. */
+/** Unused tunnels are looked after for so long, in intervals, and ever more seldom; then no more until they are used again. */
 const LOOKS_AFTER_USE = 10;
+const MOST_SELDOM = 4;
 /** A sign in the traffic may bring the next look forward, and not as often as there are such signs. */
 const SOONEST_SHARE = 1 / 6;
 
@@ -49,6 +55,7 @@ export class WhereaboutsWatch {
   #timer: { cancel(): void } | undefined;
   #looking: Promise<void> | undefined;
   #lookedAt: Millis = 0;
+  #doubtedAt: Millis = 0;
   #stopWake: (() => void) | undefined;
 
   constructor(options: WhereaboutsOptions) {
@@ -68,6 +75,8 @@ export class WhereaboutsWatch {
   soon(): void {
     if (!this.#timer) return;
     const { world, intervals } = this.#options;
+    // An answer from before the sign says nothing of it.
+    this.#doubtedAt = world.clock.now();
     const soonest = this.#lookedAt + intervals.watch * SOONEST_SHARE;
     this.#arm(Math.max(0, soonest - world.clock.now()));
   }
@@ -89,8 +98,16 @@ export class WhereaboutsWatch {
     // A look that takes long is not joined by a second one.
     this.#looking ??= this.#look().finally(() => {
       this.#looking = undefined;
-      if (!this.#abort.signal.aborted) this.#arm(this.#options.intervals.watch);
+      if (!this.#abort.signal.aborted) this.#arm(this.#pause());
     });
+  }
+
+  /** Longer the longer nobody uses any of the tunnels. */
+  #pause(): Millis {
+    const { world, intervals, watched } = this.#options;
+    const usedAt = Math.max(...watched().map((tunnel) => tunnel.usedAt), 0);
+    const unusedFor = world.clock.now() - usedAt;
+    return Math.min(Math.max(unusedFor, intervals.watch), MOST_SELDOM * intervals.watch);
   }
 
   async #look(): Promise<void> {
@@ -109,11 +126,12 @@ export class WhereaboutsWatch {
 
   /** Each machine in between once, by what names it for good. */
   async #lookAtNodes(inUse: readonly Watched[]): Promise<void> {
+    const { finder } = this.#options;
     const nodes = new Map(inUse.map(({ route }) => [route.node.id, route.node]));
     for (const node of nodes.values()) {
       if (node.kind !== 'machine') continue;
       try {
-        await this.#options.finder.findMachine(node.id, { mustExist: true }, this.#abort.signal);
+        await this.#shared(`machine ${node.id}`, (signal) => finder.findMachine(node.id, { mustExist: true }, signal));
       } catch (thrown) {
         const error = asCloudtunError(thrown);
         if (ERROR_CATALOGUE[error.code].kind !== 'target') throw error;
@@ -128,7 +146,9 @@ export class WhereaboutsWatch {
     if (request.kind !== 'database') return;
     let now: CloudTarget;
     try {
-      now = await findTarget(finder, request, this.#abort.signal);
+      const { text, reader = false, via = [] } = request;
+      const key = `database ${JSON.stringify([text, reader, via])}`;
+      now = await this.#shared(key, (signal) => findTarget(finder, request, signal));
     } catch (thrown) {
       // It is failing over, or stopped: where it will be is not known yet.
       if (ERROR_CATALOGUE[asCloudtunError(thrown).code].kind === 'target') return;
@@ -151,6 +171,14 @@ export class WhereaboutsWatch {
       const what = addresses && this.#of(tunnel.route).addresses(host, addresses);
       if (what !== undefined) tunnel.moved(what);
     }
+  }
+
+  /** What others were told a moment ago is told to this tunnel too. */
+  #shared<Value>(what: string, look: (signal: AbortSignal) => Promise<Value>): Promise<Value> {
+    const { looks, place, intervals, world } = this.#options;
+    const notBefore = Math.max(this.#doubtedAt, world.clock.now() - intervals.watch * SOONEST_SHARE);
+    const asked = looks.ask(`${place} ${what}`, notBefore, look);
+    return unlessAborted(asked, this.#abort.signal);
   }
 
   #of(route: Route): Whereabouts {
