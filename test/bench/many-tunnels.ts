@@ -14,8 +14,10 @@ const COUNT = 200;
 /** Below the ports that the system gives to connections, so that nobody takes one meanwhile. */
 const FIRST_PORT = 11_000;
 const LIMIT_MS = 120_000;
-/** What the processor of an idle process is watched for. */
-const REST_MS = 10_000;
+/** Rest begins when the streams of the probes are given back, 8 s after the last tunnel was ready. */
+const SETTLE_MS = 12_000;
+/** Long enough for the looks at where tunnels lead, every 30 s at first. */
+const REST_MS = 30_000;
 /** Ticks of proc(5) a second; Linux shows 100 to everybody. */
 const TICKS = 100;
 const MB = 1e6;
@@ -100,6 +102,7 @@ function seconds(name: string, ms: number, limit?: number): Figure {
 async function atRest(home: string, what: string): Promise<Figure[]> {
   const pid = supervisorPid(home);
   if (pid === undefined) throw new Error('no supervisor runs');
+  await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
   const before = ticksOf(pid);
   await new Promise((resolve) => setTimeout(resolve, REST_MS));
   const share = ((ticksOf(pid) - before) / TICKS / (REST_MS / 1_000)) * 100;
