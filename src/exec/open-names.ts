@@ -1,3 +1,4 @@
+import { explainTunnel } from '../broker/open-tunnel.ts';
 import { endOrphans, type OrphanReport } from '../broker/orphans.ts';
 import type { CatalogueTarget } from '../config/catalogue.ts';
 import type { LocalEndpoint } from '../domain/endpoint.ts';
@@ -6,7 +7,7 @@ import type { Millis } from '../domain/millis.ts';
 import type { Route } from '../domain/target.ts';
 import type { ForwardEvent, ForwardReport, RunningForward } from '../forward/forward-types.ts';
 import type { App } from '../plan/app.ts';
-import { openPlanned } from '../plan/open-planned.ts';
+import { openPlanned, settled } from '../plan/open-planned.ts';
 import type { TunnelPlan } from '../plan/tunnel-plan.ts';
 import type { Provider } from '../providers/provider.ts';
 import { withDeadline } from '../runtime/deadline.ts';
@@ -25,8 +26,8 @@ export interface WantedName {
 export interface OpenNamesOptions {
   /** Puts together what opens a plan; each name has one of its own, since names may be in different clouds and accounts. */
   compose(plan: TunnelPlan): Promise<App>;
-  /** A tunnel that stands already and leads there; it is used, and stays. */
-  held(plan: TunnelPlan): Promise<(Pick<OpenName, 'route'> & { readonly local: readonly LocalEndpoint[] }) | undefined>;
+  /** A tunnel that stands already and leads there, on demand where its route is not known yet; it is used, and stays. */
+  held(plan: TunnelPlan): Promise<HeldName | undefined>;
   readonly isProbed: boolean;
   /** How often a failure that may pass is tried again. */
   readonly retries: number;
@@ -37,7 +38,12 @@ export interface OpenNamesOptions {
   readonly onOrphan: (orphan: OrphanReport) => void;
 }
 
-/** A name whose far side has answered. */
+interface HeldName {
+  readonly local: readonly LocalEndpoint[];
+  readonly route: Route | undefined;
+}
+
+/** A name whose far side has answered, or that somebody else holds. */
 export interface OpenName extends WantedName {
   readonly app: App;
   readonly provider: Provider;
@@ -105,8 +111,8 @@ async function openName(
   const app = lifetime.use(await options.compose(wanted.plan));
   const held = await options.held(wanted.plan);
   if (held) {
-    const provider = app.providers.find(({ id }) => id === held.route.provider) ?? app.providers[0]!;
-    const { route } = held;
+    const route = held.route ?? (await routeOf(app, wanted, signal));
+    const provider = app.providers.find(({ id }) => id === route.provider) ?? app.providers[0]!;
     return { ...wanted, app, provider, forward: undefined, route, local: ipv4First(held.local), took: 0 };
   }
   for (const orphan of await endOrphans(app, signal)) options.onOrphan(orphan);
@@ -118,6 +124,13 @@ async function openName(
   const provider = app.providers.find(({ id }) => id === route.provider)!;
   const local = ipv4First(forward.local[0]!);
   return { ...wanted, app, provider, forward, route, local, took: world.clock.now() - started };
+}
+
+/** Asks where a plan leads, and opens nothing: to connect and hang up would count against us at the database. */
+async function routeOf(app: App, { plan: { request } }: WantedName, signal: AbortSignal): Promise<Route> {
+  const { provider, target } = await settled(app, { request, candidates: app.candidates }, () => {}, signal);
+  const [explained] = await explainTunnel({ provider }, request, signal, target);
+  return explained!.route;
 }
 
 /** Every client takes it, and many know no other. */

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { cliLab } from '../../support/cli-lab.ts';
 import { unlessInstalled } from '../../support/commands.ts';
+import type { PsAnswer } from '../../support/held-lab.ts';
 
 const CATALOGUE = `
 version: 1
@@ -88,6 +89,51 @@ test('a tunnel that the supervisor holds is used by exec, and stays', async (t) 
     const fresh = await run(['exec', 'prod', '--fresh', '--port', 'auto', '--', 'true']);
     assert.equal(fresh.code, 0, fresh.stderr);
     assert.match(fresh.stderr, /tunnel closed, session terminated/);
+  } finally {
+    await run(['down']);
+  }
+  assert.deepEqual(openSessions(), []);
+});
+
+test('one that is held on demand is used while it waits, and once it is awake', {
+  skip: unlessInstalled('psql'),
+}, async (t) => {
+  const { run, openSessions } = await lab(t);
+  const up = await run(['up', 'orders', '--on-demand']);
+  try {
+    assert.equal(up.code, 0, up.stderr);
+    assert.deepEqual(openSessions(), []);
+    const ask = ['exec', 'orders', '--', 'psql', '-Atc', 'select current_user'];
+    for (const state of ['waiting', 'ready']) {
+      const held = await run(['ps', '--json']);
+      assert.match(held.stdout, new RegExp(`"state": ?"${state}"`));
+      const { code, stdout, stderr } = await run(ask);
+      assert.deepEqual([code, stdout], [0, 'app_iam\n'], stderr);
+      assert.match(stderr, /^cloudtun: orders is held in the background on 127\.0\.0\.1:\d+, and stays\n/);
+      assert.equal(openSessions().length, 1);
+    }
+  } finally {
+    await run(['down']);
+  }
+  assert.deepEqual(openSessions(), []);
+});
+
+test('one that is reconnecting is used: the command waits for it', { skip: unlessInstalled('psql') }, async (t) => {
+  const { run, start, lab: cloud, openSessions } = await lab(t);
+  // The service closes the websocket, and for a while nobody can resume the session.
+  cloud.faults.set({ byeAfterMs: 300 });
+  cloud.apiFaults.set([{ action: 'ssm:ResumeSession', kind: 'unavailable' }]);
+  const up = await run(['up', 'orders']);
+  try {
+    assert.equal(up.code, 0, up.stderr);
+    const state = async () => (JSON.parse((await run(['ps', '--json'])).stdout) as PsAnswer).tunnels[0]?.state;
+    for (let asked = 0; (await state()) !== 'reconnecting'; asked += 1) assert.ok(asked < 20);
+    const command = start(['exec', 'orders', '--', 'psql', '-Atc', 'select 6 * 7']);
+    await command.saw(/orders is held in the background/);
+    cloud.faults.set({ byeAfterMs: 0 });
+    cloud.apiFaults.clear();
+    const { code, stdout, stderr } = await command.ended;
+    assert.deepEqual([code, stdout], [0, '42\n'], stderr);
   } finally {
     await run(['down']);
   }
