@@ -47,7 +47,9 @@ export class ExecScreen {
     const remark = remarkOn(event);
     if (remark === undefined) return;
     const text = `${name}: ${remark.text}`;
-    if (remark.weight === 'note') this.note(text);
+    // What a command lost is said in a quiet job, too: its exit code does not tell.
+    if (isLoss(event)) this.warn(text);
+    else if (remark.weight === 'note') this.note(text);
     else if (remark.weight === 'debug') this.#world.log.debug(text);
     else this.#world.log.info(text);
   }
@@ -92,6 +94,11 @@ export class ExecScreen {
   #json(value: object): void {
     this.#terminal.result(JSON.stringify(value));
   }
+}
+
+function isLoss(event: ForwardEvent): boolean {
+  if (event.type === 'tunnel') return event.event.type === 'stream-reset';
+  return event.type === 'client' && event.error !== undefined;
 }
 
 const LOST_BY: Readonly<Partial<Record<ForwardReport['reason'], string>>> = {

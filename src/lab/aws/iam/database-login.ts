@@ -5,8 +5,8 @@ import { checkRdsToken } from '../rds-token.ts';
 import type { IamGate } from './iam-gate.ts';
 
 /**
- * The database user that a token of RDS lets in: one for this endpoint, of a database that wants tokens, signed by somebody who may
- * `rds-db:connect` as that user. Undefined: nobody; the database does not say why, and neither does CloudTrail.
+ * The database user that a token of RDS lets in: one for this endpoint and region, of a database that wants tokens, signed by somebody
+ * who may `rds-db:connect` as that user. Undefined: nobody; the database does not say why, and neither does CloudTrail.
  *
  * @param now wall clock
  */
@@ -19,7 +19,7 @@ export function databaseLogin(
   if (login === undefined) return undefined;
   const database = inventory.databases.find(({ host, port }) => host === login.host && port === login.port);
   const key = keys.find(login.accessKeyId);
-  if (!database?.iamAuth || key === undefined) return undefined;
+  if (!database?.iamAuth || key === undefined || login.region !== inventory.region) return undefined;
   // Members of a cluster are known by the cluster's id.
   const cluster = inventory.clusters.find(({ id }) => id === database.clusterId);
   const { region } = login;
