@@ -34,7 +34,7 @@ const PROSE = new Set([
 const NAMES = new Set(['lab authority', 'lab relay']);
 
 /** Commands of oclif's plugins, which are not in our own manifest. */
-const PLUGIN_COMMANDS = ['help', 'autocomplete'];
+const PLUGIN_COMMANDS = ['help'];
 
 interface Manifest {
   readonly commands: Readonly<Record<string, { readonly flags: Readonly<Record<string, { aliases?: string[] }>> }>>;

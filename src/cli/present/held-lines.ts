@@ -5,7 +5,7 @@ import type { SessionFigures } from '../../domain/session-figures.ts';
 import { isoTime } from '../../runtime/iso-time.ts';
 import type { HeldStatus } from '../../supervisor/protocol.ts';
 import { printable } from './printable.ts';
-import { clockTime, expiry, plural } from './tunnel-lines.ts';
+import { clockTime, endingText, expiry, plural } from './tunnel-lines.ts';
 
 /** `ready, renewed 1x`, `on demand`, `lost: the session ended (CT_SESSION_ENDED)` */
 export function heldState({ state, renewals, lastTrouble }: HeldStatus): string {
@@ -26,7 +26,7 @@ export function heldState({ state, renewals, lastTrouble }: HeldStatus): string 
 /** Everything that is known of one tunnel, for `status`. @param now wall clock */
 export function heldDetails(tunnel: HeldStatus, now: Millis): readonly string[] {
   const { local, target, place, readyAt, expiresAt, clients, connections, bytesUp, bytesDown } = tunnel;
-  const { sessions, each, roundTripMs, renewals, lastRenewal, lastTrouble, isOnDemand } = tunnel;
+  const { sessions, each, roundTripMs, renewals, lastRenewal, lastEnding, lastTrouble, isOnDemand } = tunnel;
   const lines: (readonly [string, string | undefined])[] = [
     ['state', heldState(tunnel)],
     ['local', local.join(', ') || undefined],
@@ -47,13 +47,17 @@ export function heldDetails(tunnel: HeldStatus, now: Millis): readonly string[] 
         : `${renewals} times, last at ${clockTime(lastRenewal.at)} (${RENEWED[lastRenewal.how] ?? lastRenewal.how})`,
     ],
     [
+      'last session',
+      lastEnding === undefined ? undefined : `ended ${clockTime(lastEnding.at)}${endingText(lastEnding)}`,
+    ],
+    [
       'last trouble',
       lastTrouble === undefined
         ? undefined
         : `${clockTime(lastTrouble.at)} ${lastTrouble.message}${lastTrouble.code === undefined ? '' : ` (${lastTrouble.code})`}`,
     ],
   ];
-  return lines.flatMap(([label, text]) => (text === undefined ? [] : [printable(`${label.padEnd(13)}${text}`)]));
+  return lines.flatMap(([label, text]) => (text === undefined ? [] : [printable(`${label.padEnd(14)}${text}`)]));
 }
 
 /** Bytes a second, where any move. */

@@ -133,7 +133,7 @@ function clientRemark(event: Extract<ForwardEvent, { type: 'client' }>): Remark 
 }
 
 /** ` (ended-by-service, by service; sent 12, acknowledged 12, received 40)` */
-function endingText(ending: SessionEnding | undefined): string {
+export function endingText(ending: SessionEnding | undefined): string {
   if (ending === undefined || ending.cause === 'closed') return '';
   const { cause, by, closeCode, sent, acknowledged, received } = ending;
   const code = closeCode === undefined ? '' : `, close code ${closeCode}`;
