@@ -171,9 +171,10 @@ function tlsOf(said: TlsMode | undefined, authorities: string | undefined, cloud
 }
 
 /** @throws CT_CONFIG where the catalogue wants a certificate verified, and nobody knows by what */
-function checkTls({ name, kind, tls, authorities, family }: ClientView, { onNote }: ClientSetOptions): void {
+function checkTls({ name, kind, tls, authorities, family, isToken }: ClientView, { onNote }: ClientSetOptions): void {
   // Seen with 10.11: `ssl` is a wish there. What makes it a must, ssl-verify-server-cert, wants a certificate for 127.0.0.1.
-  if (kind === 'mysql' && family === 'mariadb' && tls !== undefined && tls !== 'off') {
+  const wantsTls = tls === undefined ? isToken === true : tls !== 'off';
+  if (kind === 'mysql' && family === 'mariadb' && wantsTls) {
     onNote(`${name}: clients of MariaDB before 11.4 go on unencrypted if the server offers no TLS`);
   }
   if ((tls !== 'verify-full' && tls !== 'verify-ca') || (kind !== 'mysql' && kind !== 'postgres')) return;

@@ -13,11 +13,12 @@ import { temporaryDirectory } from '../../support/temporary-directory.ts';
 const MINUTE = 60_000;
 
 /** A database whose cloud gives a token of 15 minutes each time, numbered. */
-async function withTokens(t: { after(call: () => Promise<void>): void }) {
+async function withTokens(t: { after(call: () => Promise<void>): void }, family: 'mysql' | 'mariadb' = 'mysql') {
   const state = await temporaryDirectory(t);
   const manual = manualWorld();
   const world = { ...manual.world, paths: { ...manual.world.paths, state } };
   const troubles: string[] = [];
+  const notes: string[] = [];
   const asked = { count: 0, failing: false };
   const databaseLogins: DatabaseLogins = {
     token: async (_database, user = 'nobody') => {
@@ -43,9 +44,9 @@ async function withTokens(t: { after(call: () => Promise<void>): void }) {
     {
       providerOf: () => assert.fail('the cloud is the same'),
       authorities: undefined,
-      family: 'mysql',
+      family,
       onTrouble: (about, error) => troubles.push(`${about} ${error.code}`),
-      onNote: () => {},
+      onNote: (text) => notes.push(text),
     },
     new AbortController().signal,
   );
@@ -55,7 +56,7 @@ async function withTokens(t: { after(call: () => Promise<void>): void }) {
     await manual.clock.advance(time);
     await settle();
   };
-  return { set, cnf, token, pass, asked, troubles, clock: manual.clock };
+  return { set, cnf, token, pass, asked, troubles, notes, clock: manual.clock };
 }
 
 test('files with a token are written again at two thirds of its life, as private as before', async (t) => {
@@ -92,4 +93,15 @@ test('when it is disposed nothing is left: no file, no timer, and no token that 
   await passing;
   await pass(0);
   assert.deepEqual([existsSync(cnf), clock.pending], [false, 0]);
+});
+
+test('a token that a client of MariaDB might send in the clear is said', async (t) => {
+  for (const [family, said] of [
+    ['mariadb', ['orders: clients of MariaDB before 11.4 go on unencrypted if the server offers no TLS']],
+    ['mysql', []],
+  ] as const) {
+    const { set, notes } = await withTokens(t, family);
+    assert.deepEqual(notes, said);
+    set[Symbol.dispose]();
+  }
 });
