@@ -33,8 +33,10 @@ export async function main(entry: string): Promise<never> {
 
 async function factsFor(world: World, entry: string): Promise<CompletionFacts> {
   const manifest = JSON.parse(readFileSync(new URL('../oclif.manifest.json', entry), 'utf8'));
-  const files = [projectFile(world), join(world.paths.config, 'config.yaml')];
-  const found = await Promise.all(files.map((file): Promise<readonly RawName[]> => rawNames(file)));
+  const found: readonly (readonly RawName[])[] = await Promise.all([
+    rawNames(projectFile(world), 'project', world),
+    rawNames(join(world.paths.config, 'config.yaml'), 'user', world),
+  ]);
   return {
     commands: manifest.commands,
     names: found.flat(),
