@@ -229,8 +229,11 @@ export abstract class ExecCommand extends TunnelCommand {
     try {
       const { opened, clients } = await this.openClients([wanted], flags, screen, lifetime);
       this.#isPrinted = true;
-      this.terminal.result(connectionText(clients.parts[0]!, flags.print, flags.reveal));
       const forward = opened.names[0]?.forward;
+      const part = clients.parts[0]!;
+      // Of one that is held elsewhere the files go with this command, so nobody may be told to use them.
+      const lasting = forward === undefined ? { ...part, paths: {} } : part;
+      this.terminal.result(connectionText(lasting, flags.print, flags.reveal));
       if (forward === undefined) return;
       using _ending = this.drainsFirst(forward);
       const report = await forward.closed;

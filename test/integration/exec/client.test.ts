@@ -86,6 +86,12 @@ test('a tunnel that the supervisor holds is used by exec, and stays', async (t) 
       /^cloudtun: prod is held in the background on 127\.0\.0\.1:13306, and stays\ncloudtun: command ended with 0 after \S+\n$/,
     );
     assert.equal(openSessions().length, 1);
+    // Its files are gone when it ends, so none is named.
+    const printed = await run(['rds', 'prod', '--print', 'env']);
+    assert.deepEqual(
+      [printed.code, printed.stdout.match(/^\w+(?==)/gm)],
+      [0, ['HOST', 'PORT', 'URL', 'USER', 'DB'].map((name) => `CLOUDTUN_PROD_${name}`)],
+    );
     const fresh = await run(['exec', 'prod', '--fresh', '--port', 'auto', '--', 'true']);
     assert.equal(fresh.code, 0, fresh.stderr);
     assert.match(fresh.stderr, /tunnel closed, session terminated/);
