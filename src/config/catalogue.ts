@@ -82,6 +82,8 @@ export type CatalogueTarget =
 export interface Catalogue {
   /** Paths of the files that were read, the stronger first; empty when there is none. */
   readonly files: readonly string[];
+  /** What the permissions that are made of it are marked with. */
+  readonly name: string;
   readonly defaults: CatalogueDefaults;
   readonly targets: ReadonlyMap<string, CatalogueTarget>;
   /** Names of targets under one name. */
@@ -95,6 +97,7 @@ export interface Catalogue {
 
 export const NO_CATALOGUE: Catalogue = {
   files: [],
+  name: 'default',
   defaults: {},
   targets: new Map(),
   groups: new Map(),

@@ -2,7 +2,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { CloudtunError, systemCode } from '../domain/errors.ts';
 import type { World } from '../runtime/world.ts';
-import { type Catalogue, completeTargets } from './catalogue.ts';
+import { type Catalogue, completeTargets, NO_CATALOGUE } from './catalogue.ts';
 import { mergePolicy } from './merge-policy.ts';
 import type { ParsedFile } from './parse.ts';
 import { wrongReferences } from './references.ts';
@@ -48,6 +48,7 @@ export function mergeFiles(files: readonly FoundFile[]): Catalogue {
     new Map(weakFirst.flatMap(({ parsed }) => Object.entries(parsed.data[section] ?? {}))) as Catalogue[Section];
   return {
     files: files.map((file) => file.path),
+    name: files.find(({ parsed }) => parsed.data.name !== undefined)?.parsed.data.name ?? NO_CATALOGUE.name,
     defaults: Object.assign({}, ...weakFirst.map((file) => file.parsed.data.defaults)),
     targets: completeTargets(new Map(weakFirst.flatMap((file) => [...file.parsed.entries]))),
     groups: merged('groups'),

@@ -1,3 +1,4 @@
+import { GRANT_VERBS } from '../domain/grant.ts';
 import { nearestNames } from '../domain/nearest.ts';
 import type { Catalogue, Place } from './catalogue.ts';
 import type { CatalogueProblem } from './parse.ts';
@@ -8,9 +9,6 @@ interface NamingFile {
   readonly data: CatalogueFile;
   placeOf(path: readonly PropertyKey[]): Place;
 }
-
-/** Targets may be named by a team, beside those of the catalogue, with all of them. */
-const VERBS = ['connect', 'ssh', 'socks', 'run'] as const;
 
 /**
  * The names of a file that stand for no target, group or log, and logs that are none.
@@ -41,7 +39,7 @@ export function* wrongReferences(
     if (said.length !== 1) yield notOneSource(file.placeOf(['logs', log]), log, said.length);
   }
   for (const [team, { may = {} }] of Object.entries(data.teams ?? {})) {
-    for (const verb of [...VERBS, 'logs'] as const) {
+    for (const verb of GRANT_VERBS) {
       for (const [index, name] of (may[verb] ?? []).entries()) {
         const path = ['teams', team, 'may', verb, index];
         const wrong =

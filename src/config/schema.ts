@@ -222,7 +222,12 @@ const teamSchema = z.strictObject({
     })
     .optional()
     .meta({ description: 'what they may' }),
-  until: untilSchema.optional().meta({ description: 'the day or instant at which it ends', examples: ['2027-03-31'] }),
+  until: untilSchema
+    .optional()
+    .meta({
+      description: 'the last day, to its end in UTC, or the instant at which it ends',
+      examples: ['2027-03-31'],
+    }),
 });
 
 const sinkSchema = z.strictObject({
@@ -252,6 +257,14 @@ export type AuditEntry = z.infer<typeof auditSchema>;
 
 export const catalogueSchema = z.strictObject({
   version: z.literal(1, { error: '1, the only version there is' }).meta({ description: 'of this format' }),
+  name: z
+    .string()
+    .regex(/^[a-z][a-z0-9-]{0,31}$/, { error: 'small letters, digits and dashes, at most 32' })
+    .optional()
+    .meta({
+      description: 'whose permissions these are, where several files give some in one account; default',
+      examples: ['shop'],
+    }),
   defaults: defaultsSchema.optional().meta({ description: 'for every tunnel' }),
   targets: z.record(nameSchema, targetSchema).optional().meta({ description: 'what can be opened, by name' }),
   groups: z.record(nameSchema, namesSchema.min(1)).optional().meta({ description: 'names of targets under one name' }),

@@ -11,6 +11,7 @@ import type {
 import type { TicketSource } from '../domain/ticket.ts';
 import type { NetworkSettings } from '../runtime/network.ts';
 import type { World } from '../runtime/world.ts';
+import type { PolicyAuthor } from './policy-author.ts';
 
 /** What a user may say about the place to look in; every field beats environment and configuration files. */
 export interface CloudSelection {
@@ -235,6 +236,8 @@ export interface Provider extends AsyncDisposable {
   /** Absent where this cloud has no way to let a key in. */
   readonly logins?: Logins;
   readonly databaseLogins?: DatabaseLogins;
+  /** Absent where cloudtun writes no permissions. */
+  readonly policies?: PolicyAuthor;
   signIn?(show: (signIn: SignIn) => void, signal: AbortSignal): Promise<LoginReport>;
 }
 

@@ -1,7 +1,8 @@
-import type { ProviderId } from '../domain/target.ts';
+import type { PlaceKey, ProviderId } from '../domain/target.ts';
 import type { World } from '../runtime/world.ts';
 import { AWS_NAMES } from './aws/aws-names.ts';
 import { GCP_NAMES } from './gcp/gcp-names.ts';
+import type { PolicyDrafter } from './policy-author.ts';
 import type { CloudNames, CloudSelection, Prompts, Provider } from './provider.ts';
 
 export type ProviderFactory = (world: World, selection: CloudSelection, prompts?: Prompts) => Promise<Provider>;
@@ -10,6 +11,12 @@ export type ProviderFactory = (world: World, selection: CloudSelection, prompts?
 export interface Cloud extends CloudNames {
   /** Loaded on first use, so that `cloudtun --help` reads no SDK. */
   readonly create: ProviderFactory;
+  /** How permissions are written for it; absent where cloudtun writes none. */
+  readonly policy?: {
+    /** What of a place tells one set of permissions from another: the profile stands for an account. */
+    readonly keys: readonly PlaceKey[];
+    drafter(): Promise<PolicyDrafter>;
+  };
 }
 
 export const PROVIDERS: Readonly<Record<ProviderId, Cloud>> = {

@@ -15,7 +15,18 @@ export interface ImportRow {
 }
 
 const GROUND = ['domain/**', 'runtime/**', 'types/**'];
-const SERVICES = ['broker/**', 'forward/**', 'socks/**', 'ssh/**', 'expose/**', 'plan/**', 'exec/**', 'monitor/**'];
+const SERVICES = [
+  'onboarding/**',
+  'providers/policy-author.ts',
+  'broker/**',
+  'forward/**',
+  'socks/**',
+  'ssh/**',
+  'expose/**',
+  'plan/**',
+  'exec/**',
+  'monitor/**',
+];
 
 export const IMPORT_TABLE: readonly ImportRow[] = [
   {
@@ -30,6 +41,20 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
     packages: ['@marcbachmann/cel-js'],
     node: ['node:crypto', 'node:buffer'],
     why: 'as every core; the language of conditions in Google Cloud is a library without I/O of its own',
+  },
+  {
+    folder: 'onboarding',
+    may: [
+      'onboarding/core/**',
+      'plan/**',
+      'broker/**',
+      'forward/**',
+      'providers/{provider,policy-author}.ts',
+      'config/**',
+      'audit/**',
+      ...GROUND,
+    ],
+    why: 'who may reach what, from the catalogue to the clouds and back: no SDK, no terminal',
   },
   {
     folder: '**/core',
@@ -94,8 +119,13 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
     why: 'the build bundles these modules, so they hold re-exports and nothing else may name an SDK package',
   },
   {
+    folder: 'providers/<p>/policy',
+    may: ['providers/{provider,policy-author}.ts', 'providers/<p>/**', 'onboarding/core/**', ...GROUND],
+    why: 'permissions in the words of one cloud; what they allow is judged by the evaluators that the lab enforces with',
+  },
+  {
     folder: 'providers/<p>',
-    may: ['providers/{provider,stored-login}.ts', 'providers/<p>/**', ...GROUND],
+    may: ['providers/{provider,policy-author,stored-login}.ts', 'providers/<p>/**', ...GROUND],
     why: 'a cloud meets a protocol only in domain/ (ticket, dialer, audit sink)',
   },
   { folder: 'providers', may: ['providers/**', ...GROUND], why: '`registry` sees every cloud' },
