@@ -222,12 +222,10 @@ const teamSchema = z.strictObject({
     })
     .optional()
     .meta({ description: 'what they may' }),
-  until: untilSchema
-    .optional()
-    .meta({
-      description: 'the last day, to its end in UTC, or the instant at which it ends',
-      examples: ['2027-03-31'],
-    }),
+  until: untilSchema.optional().meta({
+    description: 'the last day, to its end in UTC, or the instant at which it ends',
+    examples: ['2027-03-31'],
+  }),
 });
 
 const sinkSchema = z.strictObject({

@@ -274,6 +274,24 @@ export const ERROR_CATALOGUE = {
     false,
     'As many bytes went through as may (--max-bytes); what was open was drained.',
   ),
+  CT_POLICY_CHANGED: entry(
+    'target',
+    6,
+    true,
+    'Permissions in the cloud are not what they were when they were looked at: somebody else changed them. Plan again and look.',
+  ),
+  CT_POLICY_CONFLICT: entry(
+    'config',
+    2,
+    false,
+    'Something in the cloud has a name that cloudtun gives, and was not made by it for this catalogue. It is left alone: rename one of them.',
+  ),
+  CT_POLICY_REFUSED: entry(
+    'target',
+    6,
+    false,
+    'The cloud does not take these permissions: too large, too many, or not allowed there. The message has its words.',
+  ),
   CT_POLICY: entry('policy', 11, false, 'The local policy or an allow-list forbids it.'),
 } as const satisfies Record<string, ErrorEntry>;
 

@@ -1,0 +1,58 @@
+import { asCloudtunError, CloudtunError } from '../domain/errors.ts';
+import type { PolicyChange } from '../providers/policy-author.ts';
+import type { PlanPart, TeamPlan } from './team-plan.ts';
+
+/** A step that was made. */
+export interface AppliedChange {
+  readonly part: PlanPart;
+  readonly change: PolicyChange;
+}
+
+/** How far an application of a plan came. */
+export interface ApplyReport {
+  readonly done: readonly AppliedChange[];
+  /** In order; the first one is the one that failed, where one did. */
+  readonly left: readonly AppliedChange[];
+  readonly error?: CloudtunError;
+}
+
+/**
+ * Makes the changes of a plan, one after the other, as they were shown. What fails ends it: the rest may lean on it. Safe to call
+ * again with a new plan after an interruption at any point.
+ *
+ * @param onStep before each change
+ * @throws CT_POLICY_CONFLICT where something of another hand has one of our names: nothing is done then
+ */
+export async function applyPlan(
+  plan: TeamPlan,
+  onStep: (step: AppliedChange, index: number, count: number) => void,
+  signal: AbortSignal,
+): Promise<ApplyReport> {
+  refuseConflicts(plan);
+  const steps = plan.parts.flatMap((part) => part.changes.map((change) => ({ part, change })));
+  for (const [index, step] of steps.entries()) {
+    try {
+      signal.throwIfAborted();
+      onStep(step, index, steps.length);
+      await step.part.author.apply(step.change, step.part.facts, signal);
+    } catch (thrown) {
+      return { done: steps.slice(0, index), left: steps.slice(index), error: asCloudtunError(thrown) };
+    }
+  }
+  return { done: steps, left: [] };
+}
+
+function refuseConflicts({ parts }: TeamPlan): void {
+  const conflicts = parts.flatMap((part) => part.conflicts.map((conflict) => ({ part, conflict })));
+  const [first] = conflicts;
+  if (first === undefined) return;
+  const { wanted, current } = first.conflict;
+  throw new CloudtunError(
+    'CT_POLICY_CONFLICT',
+    `${wanted.kind} ${wanted.name} in ${first.part.draft.place} was not made by cloudtun for this catalogue, and is left alone`,
+    {
+      details: conflicts.map(({ conflict }) => [conflict.current.kind, `${conflict.current.name}: ${current.summary}`]),
+      hint: 'remove or rename it, or give this catalogue a name of its own (name: in cloudtun.yaml)',
+    },
+  );
+}
