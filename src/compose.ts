@@ -30,6 +30,11 @@ export async function farPortOf(target: string): Promise<number | undefined> {
   return ports.find((port) => port !== undefined);
 }
 
+/** How permissions are written for a cloud; undefined where cloudtun writes none. */
+export async function policyOf(cloud: ProviderId): Promise<Cloud['policy']> {
+  return (await allClouds())[cloud].policy;
+}
+
 /**
  * The clouds that a question is about. Asks nothing of them.
  *

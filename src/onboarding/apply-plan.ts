@@ -1,4 +1,4 @@
-import { asCloudtunError, CloudtunError } from '../domain/errors.ts';
+import { CloudtunError } from '../domain/errors.ts';
 import type { PolicyChange } from '../providers/policy-author.ts';
 import type { PlanPart, TeamPlan } from './team-plan.ts';
 
@@ -13,7 +13,8 @@ export interface ApplyReport {
   readonly done: readonly AppliedChange[];
   /** In order; the first one is the one that failed, where one did. */
   readonly left: readonly AppliedChange[];
-  readonly error?: CloudtunError;
+  /** What ended it early: a CloudtunError, or the reason why it was called off. */
+  readonly failure?: unknown;
 }
 
 /**
@@ -36,13 +37,14 @@ export async function applyPlan(
       onStep(step, index, steps.length);
       await step.part.author.apply(step.change, step.part.facts, signal);
     } catch (thrown) {
-      return { done: steps.slice(0, index), left: steps.slice(index), error: asCloudtunError(thrown) };
+      return { done: steps.slice(0, index), left: steps.slice(index), failure: thrown };
     }
   }
   return { done: steps, left: [] };
 }
 
-function refuseConflicts({ parts }: TeamPlan): void {
+/** @throws CT_POLICY_CONFLICT */
+export function refuseConflicts({ parts }: TeamPlan): void {
   const conflicts = parts.flatMap((part) => part.conflicts.map((conflict) => ({ part, conflict })));
   const [first] = conflicts;
   if (first === undefined) return;

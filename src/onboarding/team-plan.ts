@@ -3,7 +3,7 @@ import { placeIn, type Selection } from '../config/tunnel-settings.ts';
 import { CloudtunError } from '../domain/errors.ts';
 import type { Grant } from '../domain/grant.ts';
 import { PLACE_KEYS, type PlaceKey, PROVIDER_IDS, type ProviderId } from '../domain/target.ts';
-import type { PolicyAuthor, PolicyDraft, PolicyFacts } from '../providers/policy-author.ts';
+import type { PolicyAuthor, PolicyDraft, PolicyDrafter, PolicyFacts } from '../providers/policy-author.ts';
 import type { Provider } from '../providers/provider.ts';
 import { catalogueGrants, type GrantProblem } from './grants.ts';
 import { changesBetween, fingerprint, type PolicyComparison } from './policy-changes.ts';
@@ -27,6 +27,13 @@ export interface PlanPart extends GrantGroup, PolicyComparison {
   readonly draft: PolicyDraft;
 }
 
+/** One group, drafted without asking. */
+export interface DraftedPart extends GrantGroup {
+  readonly drafter: PolicyDrafter;
+  readonly facts: PolicyFacts;
+  readonly draft: PolicyDraft;
+}
+
 export interface TeamPlan {
   readonly parts: readonly PlanPart[];
   readonly problems: readonly GrantProblem[];
@@ -38,6 +45,8 @@ export interface PlanQuestion {
   readonly catalogue: Catalogue;
   /** What flags say of the place. */
   readonly said: Selection;
+  /** This one alone. */
+  readonly cloud?: ProviderId;
 }
 
 /**
@@ -45,14 +54,14 @@ export interface PlanQuestion {
  * as well, where it has teams: what was made for them before is to go.
  */
 export function grantGroups(
-  { catalogue, said }: PlanQuestion,
+  { catalogue, said, cloud: only }: PlanQuestion,
   keysOf: PolicyKeys,
 ): { readonly groups: readonly GrantGroup[]; readonly problems: readonly GrantProblem[] } {
   const { grants, problems } = catalogueGrants(catalogue);
   const groups = new Map<string, { cloud: ProviderId; selection: Selection; grants: Grant[] }>();
   const groupOf = (cloud: ProviderId, place: Selection) => {
     const keys = keysOf(cloud);
-    if (keys === undefined) return undefined;
+    if (keys === undefined || (only !== undefined && only !== cloud)) return undefined;
     const selection = selectionAt(cloud, place, said, catalogue);
     const key = [cloud, ...keys.map((one) => selection[one] ?? '')].join('\n');
     const found = groups.get(key) ?? { cloud, selection, grants: [] };
@@ -116,6 +125,23 @@ export async function planTeams(
   }
   const compared = parts.map((part) => ({ ...part, scope: `${part.cloud} ${part.draft.scope}` }));
   return { parts, problems, fingerprint: fingerprint(compared) };
+}
+
+/** The same without asking anybody: what the drafts need is made up from the names, and said to be (`PolicyDrafter.assume`). */
+export async function draftTeams(
+  question: PlanQuestion,
+  keysOf: PolicyKeys,
+  drafterOf: (cloud: ProviderId) => Promise<PolicyDrafter>,
+): Promise<{ readonly parts: readonly DraftedPart[]; readonly problems: readonly GrantProblem[] }> {
+  const { groups, problems } = grantGroups(question, keysOf);
+  const parts = await Promise.all(
+    groups.map(async (group) => {
+      const drafter = await drafterOf(group.cloud);
+      const facts = drafter.assume(group.grants);
+      return { ...group, drafter, facts, draft: drafter.draft(group.grants, facts, question.catalogue.name) };
+    }),
+  );
+  return { parts, problems };
 }
 
 async function planGroup(
