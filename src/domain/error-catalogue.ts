@@ -284,7 +284,7 @@ export const ERROR_CATALOGUE = {
     'config',
     2,
     false,
-    'Something in the cloud has a name that cloudtun gives, and was not made by it for this catalogue. It is left alone: rename one of them.',
+    'Something in the cloud has a name that permissions of this catalogue have, and was not made for it. It is left alone: rename one of them.',
   ),
   CT_POLICY_REFUSED: entry(
     'target',

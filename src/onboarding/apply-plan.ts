@@ -51,7 +51,7 @@ export function refuseConflicts({ parts }: TeamPlan): void {
   const { wanted, current } = first.conflict;
   throw new CloudtunError(
     'CT_POLICY_CONFLICT',
-    `${wanted.kind} ${wanted.name} in ${first.part.draft.place} was not made by cloudtun for this catalogue, and is left alone`,
+    `${wanted.kind} ${wanted.name} in ${first.part.draft.place} was not made for this catalogue, and is left alone`,
     {
       details: conflicts.map(({ conflict }) => [conflict.current.kind, `${conflict.current.name}: ${current.summary}`]),
       hint: 'remove or rename it, or give this catalogue a name of its own (name: in cloudtun.yaml)',

@@ -66,8 +66,9 @@ export function endOf(until: string): Millis {
 
 /** Who a team is, in the clouds. */
 export function principalsOf(team: TeamEntry): readonly Principal[] {
+  const kinds: Readonly<Partial<Record<ProviderId, Readonly<Record<string, string | undefined>>>>> = team;
   return PROVIDER_IDS.flatMap((cloud) =>
-    Object.entries(team[cloud] ?? {}).flatMap(([kind, name]) => (name === undefined ? [] : [{ cloud, kind, name }])),
+    Object.entries(kinds[cloud] ?? {}).flatMap(([kind, name]) => (name === undefined ? [] : [{ cloud, kind, name }])),
   );
 }
 

@@ -102,7 +102,7 @@ function partLines(part: PlanPart): string[] {
       kind,
       name,
       text: summary,
-      below: ['not made by cloudtun for this catalogue: left alone'],
+      below: ['not made for this catalogue: left alone'],
     })),
   ];
   const widest = (key: 'kind' | 'name', most: number) =>

@@ -7,7 +7,7 @@ export default class TeamPlan extends TeamCommand {
   static override summary = 'show what the clouds would have to hold so that the teams may do what cloudtun.yaml says';
   static override description =
     'Reads the clouds and changes nothing: + is missing, ~ is there and otherwise, - is there and not wanted any more, ! has a name of ' +
-    'ours and was made by somebody else. Only what cloudtun made for this catalogue is ever changed or removed.';
+    'ours and was made by somebody else. Only what was made for this catalogue is ever changed or removed.';
   static override examples = [
     '<%= config.bin %> team plan',
     '<%= config.bin %> team plan --profile admin',
