@@ -66,7 +66,7 @@ export function endOf(until: string): Millis {
 
 /** Who a team is, in the clouds. */
 export function principalsOf(team: TeamEntry): readonly Principal[] {
-  const kinds: Readonly<Partial<Record<ProviderId, Readonly<Record<string, string | undefined>>>>> = team;
+  const kinds: { readonly [Cloud in ProviderId]?: Readonly<Record<string, string | undefined>> | undefined } = team;
   return PROVIDER_IDS.flatMap((cloud) =>
     Object.entries(kinds[cloud] ?? {}).flatMap(([kind, name]) => (name === undefined ? [] : [{ cloud, kind, name }])),
   );
