@@ -91,6 +91,11 @@ export interface Person {
   readonly principal: Principal;
   /** `alice@example.com`; a role session name is made of it where the cloud has such. */
   readonly name: string;
+  /**
+   * The person's other principals in this cloud. They count where a cloud takes all that somebody is at once (groups of Google Cloud),
+   * and not where one of them is taken on at a time (roles of AWS).
+   */
+  readonly also?: readonly Principal[];
 }
 
 /** Something that a person may try. */
