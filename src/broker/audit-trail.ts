@@ -73,7 +73,11 @@ export class AuditTrail {
   tunnel(event: TunnelEvent): void {
     switch (event.type) {
       case 'session-started':
-        this.#note('session', { change: 'started', session: event.sessionId });
+        this.#note('session', {
+          change: 'started',
+          session: event.sessionId,
+          ...(event.document !== undefined && { document: event.document }),
+        });
         break;
       case 'session-ended':
         this.#note('session', {

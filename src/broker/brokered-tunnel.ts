@@ -6,7 +6,7 @@ import { INTERVALS } from '../domain/intervals.ts';
 import type { Millis } from '../domain/millis.ts';
 import { type CloudTarget, type MachineTarget, type Route, targetLabel } from '../domain/target.ts';
 import type { TunnelEvent, TunnelEventListener } from '../domain/tunnel-event.ts';
-import type { Identity } from '../providers/provider.ts';
+import type { Identity, SessionOptions } from '../providers/provider.ts';
 import type { Timer } from '../runtime/clock.ts';
 import type { Tunnel } from '../transport/tunnel.ts';
 import { AuditTrail } from './audit-trail.ts';
@@ -251,7 +251,7 @@ export class BrokeredTunnel implements OpenedTunnel {
       route = await this.#route(to, isFresh, signal);
       this.#trail.opening(route);
       const source = recordedSource(
-        provider.gatekeeper.ticketSource(route, this.#request),
+        provider.gatekeeper.ticketSource(route, optionsFor(route, this.#request)),
         world,
         ledger,
         sessionPlace(provider),
@@ -307,6 +307,17 @@ export class BrokeredTunnel implements OpenedTunnel {
   }
 }
 
+/** A pinned document is for the far end that was asked for, and not for what is dialled on the way there. */
+function optionsFor({ to }: Route, request: TunnelRequest): SessionOptions {
+  const isAsked =
+    request.kind === 'database'
+      ? to.host !== undefined
+      : request.anywhere === true || request.to.some((each) => formatEndpoint(each) === formatEndpoint(to));
+  if (isAsked) return request;
+  const { pinned: _, ...rest } = request;
+  return rest;
+}
+
 /** Whoever complains that sessions are started too fast. */
 function accountName({ id, scope, profile = '', endpoint = '' }: BrokerContext['provider']): string {
   return [id, scope, profile, endpoint].join(' ');
@@ -324,7 +335,7 @@ export function newTrail(context: BrokerContext, request: TunnelRequest, identit
     request,
     identity,
     place: label,
-    documentOf: (route) => gatekeeper.explain(route, request).document,
+    documentOf: (route) => gatekeeper.explain(route, optionsFor(route, request)).document,
   });
 }
 

@@ -11,6 +11,8 @@ export interface SsmSessionTicket {
   readonly token: Secret;
   /** The machine as StartSession was told, for the KMS encryption context. */
   readonly targetId: string;
+  /** The Session document that it was started with. */
+  readonly document?: string;
   readonly to: RemoteEndpoint;
 }
 

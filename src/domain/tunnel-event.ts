@@ -9,6 +9,8 @@ export type TunnelEvent =
   | {
       readonly type: 'session-started';
       readonly sessionId: string;
+      /** What it was started with, where the cloud has such a thing. */
+      readonly document?: string;
       /** One beside others: why, and how many that makes. `connection`: the agent carries one connection in a session. */
       readonly further?: { readonly because: 'asked' | 'load' | 'stalled' | 'connection'; readonly count: number };
     }

@@ -14,9 +14,12 @@ import { type TunnelFlags, type TunnelSettings, tunnelSettings } from '../config
 import { splitCloudPrefix } from '../domain/cloud-prefix.ts';
 import type { RemoteEndpoint } from '../domain/endpoint.ts';
 import { CloudtunError } from '../domain/errors.ts';
+import type { GrantVerb } from '../domain/grant.ts';
 import { type HopName, parseHopName } from '../domain/hop-name.ts';
 import type { ProviderId } from '../domain/target.ts';
 import { formatForwardRule, type ParsedRule } from '../forward/forward-rule.ts';
+import { pinnedBy } from './pinned.ts';
+import { inAnotherCloud, namesItsOwnEnd, notA, throughIt } from './plan-errors.ts';
 
 /*
  * From what the user typed and what the catalogue says to what the broker is asked. Pure: nothing is asked of a cloud. The local
@@ -92,8 +95,9 @@ export function planForward(
       : typedRules(target, given, flags, farPort);
   const settings = tunnelSettings(flags, catalogue, placeFrom(entry, flags, catalogue), entry);
   const to = rules.map((rule) => rule.to);
+  const options = sessionOptions(flags, catalogue, given.length === 0 ? entry : undefined, 'connect');
   return {
-    request: { kind: 'machine', ...machine, to, ...sessionOptions(flags, catalogue), ...spreadOver(settings) },
+    request: { kind: 'machine', ...machine, to, ...options, ...spreadOver(settings) },
     cloud,
     rules,
     settings,
@@ -116,7 +120,7 @@ export function planSocks(target: string, flags: PlanFlags, catalogue: Catalogue
       ...machine,
       to: [],
       anywhere: true,
-      ...sessionOptions(flags, catalogue),
+      ...sessionOptions(flags, catalogue, entry, 'socks'),
       ...spreadOver(settings),
     },
     cloud,
@@ -148,7 +152,13 @@ export function planSsh(
   const { cloud, login: named, ...machine } = machineNamed(target, entry, flags, catalogue);
   const to = { port: login.port ?? named?.port ?? SSH_PORT };
   return {
-    request: { kind: 'machine', ...machine, to: [to], use: login.use, ...sessionOptions(flags, catalogue) },
+    request: {
+      kind: 'machine',
+      ...machine,
+      to: [to],
+      use: login.use,
+      ...sessionOptions(flags, catalogue, entry, 'ssh'),
+    },
     cloud,
     rules: [{ bind: [], port: 0, to }],
     settings: tunnelSettings(flags, catalogue, placeFrom(entry, flags, catalogue), entry),
@@ -257,7 +267,7 @@ function databasePlan(
       text,
       ...(via !== undefined && { via }),
       ...(flags.reader && { reader: true }),
-      ...sessionOptions(flags, catalogue),
+      ...sessionOptions(flags, catalogue, flags.reader ? undefined : entry, 'connect'),
       ...spreadOver(settings),
     },
     cloud,
@@ -292,7 +302,7 @@ function hostPlan(
       ...(before.length > 0 && { via: before }),
       ...(Object.keys(login).length > 0 && { login }),
       to: [to],
-      ...sessionOptions(flags, catalogue),
+      ...sessionOptions(flags, catalogue, entry, 'connect'),
       ...spreadOver(settings),
     },
     cloud: via[0]!.cloud ?? entry.cloud,
@@ -347,16 +357,13 @@ function userOf(target: string): { readonly user?: string; readonly named: strin
   return user === undefined || named === undefined ? { named: target } : { user, named };
 }
 
-/** What to type instead for a database: what it is reached through may do. */
-function throughIt(command: string, { via }: CatalogueTarget): string | undefined {
-  return via?.[0] === undefined ? undefined : `cloudtun ${command} ${via[0].text}`;
-}
-
 /** A login is one connection, and has no use for it. */
 const spreadOver = ({ sessions }: TunnelSettings) => (sessions === 1 ? {} : { sessions });
 
-function sessionOptions(flags: PlanFlags, { defaults }: Catalogue) {
+function sessionOptions(flags: PlanFlags, catalogue: Catalogue, entry: CatalogueTarget | undefined, verb: GrantVerb) {
+  const { defaults } = catalogue;
   return {
+    ...(flags.document === undefined && pinnedBy(entry, verb, catalogue)),
     ...(defaults.intervals && { intervals: readIntervals(defaults.intervals) }),
     ...(flags.reason !== undefined && { reason: flags.reason }),
     ...(flags.document !== undefined && { document: flags.document }),
@@ -380,21 +387,4 @@ function textIn(cloud: ProviderId, typed: string): string {
   const { cloud: prefix, text } = splitCloudPrefix(typed);
   if (prefix !== undefined && prefix !== cloud) throw inAnotherCloud(text, prefix, cloud);
   return text;
-}
-
-function inAnotherCloud(name: string, its: ProviderId, ours: ProviderId): CloudtunError {
-  return new CloudtunError('CT_USAGE', `"${name}" is in ${its}, and the database in ${ours}`);
-}
-
-function notA(kind: string, entry: CatalogueTarget, command: string | undefined): CloudtunError {
-  return new CloudtunError('CT_USAGE', `"${entry.name}" of ${entry.place.file} is no ${kind}`, {
-    details: [['there', `${entry.place.file}:${entry.place.line}:${entry.place.column}`]],
-    ...(command !== undefined && { hint: `try: ${command}` }),
-  });
-}
-
-function namesItsOwnEnd(entry: CatalogueTarget): CloudtunError {
-  return new CloudtunError('CT_USAGE', `"${entry.name}" of ${entry.place.file} names its own far end`, {
-    hint: `leave the rules out: cloudtun forward ${entry.name}`,
-  });
 }

@@ -92,9 +92,23 @@ export interface TargetFinder {
   ): Promise<Route>;
 }
 
+/** A Session document that belongs to one target of the catalogue. */
+export interface PinnedDocument {
+  readonly document: string;
+  /** The target's name in the catalogue. */
+  readonly subject: string;
+  /** It leaves `host` and `portNumber` to the caller (`socks`); otherwise everything is fixed in it. */
+  readonly isOpen?: true;
+}
+
 export interface SessionOptions {
   /** A Session document of the user's own. */
   readonly document?: string;
+  /**
+   * The document that a team is given for this (`team apply`), which fixes its own destination. It is tried first; where it is not there,
+   * or may not be used, the usual one. Clouds without documents have no use for it.
+   */
+  readonly pinned?: PinnedDocument;
   /** Stored in the cloud's own record of the session, 1–256 characters. */
   readonly reason?: string;
 }

@@ -8,7 +8,7 @@ const PARTS = `${REGION}:${ACCOUNT}`;
 
 export const BASTION = 'i-0a1b2c3d4e5f60001';
 export const BASTION_ARN = `arn:aws:ec2:${PARTS}:instance/${BASTION}`;
-export const PINNED_DOCUMENT = 'cloudtun-prod';
+export const PINNED_DOCUMENT = 'practice-prod';
 
 const OTHER_DOCUMENTS = [
   `arn:aws:ssm:${PARTS}:document/SSM-SessionManagerRunShell`,

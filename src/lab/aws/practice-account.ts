@@ -47,7 +47,7 @@ const PRACTICE_ACCOUNT: Inventory = {
   documents: [
     ...AWS_DOCUMENTS,
     {
-      name: 'cloudtun-prod',
+      name: 'practice-prod',
       description: 'Port forwarding to the database prod and nothing else',
       owner: 'self',
       sessionType: 'Port',

@@ -64,7 +64,7 @@ export class AwsGatekeeper implements Gatekeeper {
     const arn = (service: string, resource: string, account = '*') =>
       `arn:${partitionOf(region)}:${service}:${region}:${account}:${resource}`;
     const { node } = route;
-    const document = options.document ?? usualDocument(route.to);
+    const document = options.document ?? options.pinned?.document ?? usualDocument(route.to);
     const machine = node.id.startsWith('mi-')
       ? arn('ssm', `managed-instance/${node.id}`)
       : arn('ec2', `instance/${node.id}`);

@@ -9,6 +9,7 @@ import type { World } from '../../runtime/world.ts';
 import type { SessionOptions } from '../provider.ts';
 import type { AwsApi } from './aws-api.ts';
 import { awsErrorName } from './aws-errors.ts';
+import { startPinned } from './pinned-start.ts';
 import { plannedFrom, type SessionPlan, usualDocument, usualPlan } from './session-document.ts';
 import { type StreamHostRules, streamUrlToDial } from './stream-host.ts';
 
@@ -47,6 +48,8 @@ export class SsmTicketSource implements TicketSource<SsmSessionTicket> {
   readonly #route: Route;
   readonly #options: SessionOptions;
   readonly #hosts: StreamHostRules;
+  /** The pinned document did not do, and the usual one did. */
+  #isUnpinned = false;
   readonly #released = new Map<string, Promise<void>>();
 
   constructor(world: World, api: AwsApi, route: Route, options: SessionOptions, hosts: StreamHostRules) {
@@ -61,8 +64,18 @@ export class SsmTicketSource implements TicketSource<SsmSessionTicket> {
   }
 
   async issue(to: RemoteEndpoint, signal: AbortSignal): Promise<SsmSessionTicket> {
-    const { document } = this.#options;
-    if (document === undefined) return this.#start(usualPlan(usualDocument(to), to), to, signal);
+    const { document, pinned } = this.#options;
+    const usual = () => this.#start(usualPlan(usualDocument(to), to), to, signal);
+    if (document === undefined) {
+      if (pinned === undefined || this.#isUnpinned) return usual();
+      const begun = await startPinned(this.#api, pinned, to, signal, {
+        start: (plan) => this.#start(plan, to, signal),
+        end: ({ sessionId }) => this.#endQuietly(sessionId),
+        usual,
+      });
+      this.#isUnpinned = begun.document !== pinned.document;
+      return begun;
+    }
     const plan = await plannedFrom(this.#api, document, to, signal);
     if (plan !== undefined) return this.#start(plan, to, signal);
     try {
@@ -98,7 +111,8 @@ export class SsmTicketSource implements TicketSource<SsmSessionTicket> {
     if (!sessionId || !streamUrl || !token) throw incomplete('StartSession');
     try {
       const url = streamUrlToDial(streamUrl, this.#hosts);
-      return { kind: this.kind, sessionId, streamUrl: url, token: new Secret(token), targetId: node.id, to };
+      const document = plan.documentName;
+      return { kind: this.kind, sessionId, streamUrl: url, token: new Secret(token), targetId: node.id, document, to };
     } catch (error) {
       await this.#endQuietly(sessionId);
       throw error;

@@ -147,7 +147,8 @@ export class PortSession implements DataLinkHandler {
   async #start(signal: AbortSignal): Promise<void> {
     const ticket = await this.#source.issue(this.#to, signal);
     this.#phase('StartSession');
-    this.#options.onEvent({ type: 'session-started', sessionId: ticket.sessionId });
+    const { sessionId, document } = ticket;
+    this.#options.onEvent({ type: 'session-started', sessionId, ...(document !== undefined && { document }) });
     const clientVersion = this.#options.forceBasic ? BASIC_CLIENT_VERSION : CLIENT_VERSION;
     const link = new DataLink(this.#world, this.#source, ticket, clientVersion, this.#options, this);
     this.#link = link;

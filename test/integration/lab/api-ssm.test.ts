@@ -68,7 +68,7 @@ describe('StartSession', () => {
       type: 'LocalPortForwarding',
       host: 'prod.c1abcdefghij.ap-northeast-1.rds.amazonaws.com',
     });
-    const pinned = await ssm.send(new StartSessionCommand({ Target: BASTION, DocumentName: 'cloudtun-prod' }));
+    const pinned = await ssm.send(new StartSessionCommand({ Target: BASTION, DocumentName: 'practice-prod' }));
     assert.equal(lab.sessions.get(pinned.SessionId ?? '')?.properties.portNumber, '3306');
   });
 
@@ -275,7 +275,7 @@ describe('documents', () => {
     const own = await ssm.send(new ListDocumentsCommand({ Filters: [{ Key: 'Owner', Values: ['Self'] }] }));
     assert.deepEqual(
       own.DocumentIdentifiers?.map((one) => one.Name),
-      ['SSM-SessionManagerRunShell', 'cloudtun-prod'],
+      ['SSM-SessionManagerRunShell', 'practice-prod'],
     );
     const { Document } = await ssm.send(new DescribeDocumentCommand({ Name: REMOTE_HOST }));
     assert.deepEqual(

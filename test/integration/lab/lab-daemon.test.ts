@@ -80,7 +80,7 @@ describe('runLab', () => {
     const world = await ownWorld(t);
     const { lab, state, ended } = await running(world);
     const ssm = new SSMClient(clientOptions(lab));
-    await ssm.send(new StartSessionCommand({ Target: 'i-0a1b2c3d4e5f60001', DocumentName: 'cloudtun-prod' }));
+    await ssm.send(new StartSessionCommand({ Target: 'i-0a1b2c3d4e5f60001', DocumentName: 'practice-prod' }));
     assert.equal((await stopLab(world))?.controlToken, state.controlToken);
     assert.equal(existsSync(labStateFile(world)), false);
     await ended;
