@@ -52,7 +52,7 @@ const withoutPin = JSON.stringify({
   Version: '2012-10-17',
   Statement: [
     { Sid: 'All', Effect: 'Allow', Action: '*', Resource: '*' },
-    { Sid: 'NoPin', Effect: 'Deny', Action: '*', Resource: '*:document/cloudtun-prod' },
+    { Sid: 'NoPin', Effect: 'Deny', Action: '*', Resource: 'arn:aws:ssm:*:*:document/cloudtun-prod' },
   ],
 });
 
