@@ -49,6 +49,8 @@ export interface Grant {
   readonly principal: Principal;
   readonly verb: GrantVerb;
   readonly subject: GrantSubject;
+  /** The people of the team, as the catalogue has them; empty where it does not say. */
+  readonly members: readonly string[];
   /** Wall time at which it ends; undefined: never. */
   readonly until?: Millis;
 }

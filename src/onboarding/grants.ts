@@ -51,7 +51,14 @@ export function catalogueGrants(catalogue: Catalogue, only?: readonly string[]):
         });
       for (const principal of those) {
         const key = [team, principal.kind, principal.name, verb, name].join('\n');
-        grants.set(key, { team, principal, verb, subject, ...(until !== undefined && { until }) });
+        grants.set(key, {
+          team,
+          principal,
+          verb,
+          subject,
+          members: entry.members ?? [],
+          ...(until !== undefined && { until }),
+        });
       }
     }
   }

@@ -24,6 +24,10 @@ export const PROVIDERS: Readonly<Record<ProviderId, Cloud>> = {
     ...AWS_NAMES,
     create: async (world, selection, prompts) =>
       (await import('./aws/aws-provider.ts')).awsProvider(world, selection, prompts),
+    policy: {
+      keys: ['profile'],
+      drafter: async () => (await import('./aws/policy/drafter.ts')).awsPolicyDrafter,
+    },
   },
   gcp: {
     ...GCP_NAMES,

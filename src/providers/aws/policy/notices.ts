@@ -1,0 +1,133 @@
+import { isIP } from 'node:net';
+import type { Grant } from '../../../domain/grant.ts';
+import type { PolicyNotice } from '../../policy-author.ts';
+import { type AwsFacts, subjectKey } from './facts.ts';
+
+/** What the agent never forwards to: metadata, name service, time (docs/protocol/ssm.md, "Limits and pitfalls"; iam.md 4.3, rule 7). */
+const REFUSED = new Set([
+  '169.254.169.254',
+  '169.254.169.253',
+  '169.254.169.123',
+  '169.254.169.250',
+  '169.254.169.251',
+  'fd00:ec2::254',
+  'fd00:ec2::253',
+  'fd00:ec2::123',
+  'localhost',
+]);
+
+/** What whoever signs a draft should know of it before. */
+export function awsNotices(
+  grants: readonly Grant[],
+  facts: AwsFacts,
+  members: (team: string) => readonly string[],
+): readonly PolicyNotice[] {
+  return [
+    ...grants.flatMap((grant) => grantNotices(grant, facts)),
+    ...[...new Set(grants.map(({ team }) => team))].flatMap((team) => teamNotices(team, grants, facts, members(team))),
+  ];
+}
+
+function grantNotices(grant: Grant, facts: AwsFacts): readonly PolicyNotice[] {
+  const { team, verb, subject } = grant;
+  const found = facts.subjects[subjectKey(grant)];
+  if (found === undefined) return [];
+  const notice = (level: PolicyNotice['level'], code: string, text: string): PolicyNotice => ({
+    level,
+    code,
+    team,
+    subject: subject.name,
+    text,
+  });
+  const { machineLabel, to, remarks = [] } = found;
+  const notices: PolicyNotice[] = remarks.map((text) => notice('remark', 'found', `${subject.name}: ${text}`));
+  if (verb === 'socks')
+    notices.push(
+      notice(
+        'loud',
+        'open-host-document',
+        `socks ${subject.name} opens every host and port that ${machineLabel} reaches, not one`,
+      ),
+    );
+  if (verb === 'run')
+    notices.push(
+      notice('loud', 'shell', `run ${subject.name} is a shell on ${machineLabel}: any command, as ssm-user`),
+    );
+  if (verb === 'ssh' && found.osUser === undefined)
+    notices.push(
+      notice('warning', 'os-user', `ssh ${subject.name} lets in ec2-user: name another with user: in its target`),
+    );
+  if (verb === 'connect' && subject.iamAuth && subject.user === undefined)
+    notices.push(
+      notice('warning', 'no-database-user', `${subject.name} has iamAuth and no user, so no login is given`),
+    );
+  if (verb === 'connect' && (subject.hops?.length ?? 0) > 0)
+    notices.push(
+      notice(
+        'loud',
+        'login-on-the-way',
+        `${subject.name} is behind ${subject.hops!.join(', ')}: who goes there logs in on the way; give ssh too`,
+      ),
+    );
+  if (machine.kind === 'tag')
+    notices.push(
+      notice(
+        'remark',
+        'self-service-tag',
+        `whoever may tag machines with ${machine.key} decides what is a bastion; the team itself may not`,
+      ),
+    );
+  const host = to?.host?.toLowerCase();
+  if (host !== undefined && (REFUSED.has(host) || /^127\.|^::1$/.test(host)))
+    notices.push(notice('warning', 'agent-refuses', `the agent does not forward to ${host}: nobody will get there`));
+  if (host !== undefined && isIP(host) === 0 && !host.includes('.'))
+    notices.push(notice('remark', 'short-name', `${host} is looked up by ${machineLabel}, in its own search domain`));
+  return notices;
+}
+
+function teamNotices(
+  team: string,
+  all: readonly Grant[],
+  facts: AwsFacts,
+  members: readonly string[],
+): readonly PolicyNotice[] {
+  const grants = all.filter((grant) => grant.team === team);
+  const notices: PolicyNotice[] = [];
+  if (grants.every(({ until }) => until === undefined))
+    notices.push({ level: 'warning', code: 'no-expiry', team, text: 'it has no end: give it an until' });
+  const kinds = new Set(grants.map(({ principal }) => principal.kind));
+  if ((kinds.has('role') || kinds.has('permissionSet')) && members.length === 0)
+    notices.push({
+      level: 'warning',
+      code: 'session-names',
+      team,
+      text: `sessions are told apart by \${aws:userid}, which is not proved against AWS for roles: list the members, and their names are used as well`,
+    });
+  const machines = new Set(
+    grants.flatMap((grant) => {
+      const found = facts.subjects[subjectKey(grant)];
+      return found === undefined ? [] : [JSON.stringify([found.region, found.machine])];
+    }),
+  );
+  const tags = new Set(
+    grants.flatMap((grant) => {
+      const machine = facts.subjects[subjectKey(grant)]?.machine;
+      return machine?.kind === 'tag' ? [machine.key] : [];
+    }),
+  );
+  for (const tag of tags)
+    notices.push({
+      level: 'remark',
+      code: 'self-service-tag',
+      team,
+      text: `whoever may tag machines with ${tag} decides what is a bastion; the team itself may not`,
+    });
+  if (machines.size > 1)
+    notices.push({
+      level: 'remark',
+      code: 'union',
+      team,
+      text: `its ${machines.size} machines and their documents combine: each document may be started on each of these machines`,
+    });
+  return notices;
+}

@@ -1,0 +1,285 @@
+import type { Grant } from '../../../domain/grant.ts';
+import { isoSeconds } from '../../../domain/iso-day.ts';
+import { pinnedName } from '../../../domain/pinned-name.ts';
+import type { JsonValue } from '../../policy-author.ts';
+import { type AwsFacts, type MachineScope, type SubjectFacts, subjectKey } from './facts.ts';
+
+/*
+ * The statements of one team (iam.md 4.1-4.3). Target and document stand in one statement, every allowance has the document check and
+ * the end date, and what goes around them is denied.
+ */
+
+export interface Statement {
+  readonly Sid: string;
+  readonly Effect: 'Allow' | 'Deny';
+  readonly Action: string | readonly string[];
+  readonly Resource: string | readonly string[];
+  readonly Condition?: { readonly [operator: string]: { readonly [key: string]: string | readonly string[] } };
+}
+
+/** Documents of AWS that lead wherever the caller says (iam.md 4.3, rule 3), and the shell of the account. */
+const OPEN_DOCUMENTS = [
+  'AWS-StartSSHSession',
+  'AWS-StartInteractiveCommand',
+  'AWS-StartNonInteractiveCommand',
+  'AWS-StartPortForwardingSession',
+  'AWS-StartPortForwardingSessionToRemoteHost',
+  'AWS-StartPortForwardingSessionToSocket',
+];
+export const SHELL_DOCUMENT = 'SSM-SessionManagerRunShell';
+
+/** What cloudtun calls on the way to a tunnel, and what has no resource to be narrowed by (iam.md 4.1). */
+const LOOKUPS = [
+  'ec2:DescribeImages',
+  'ec2:DescribeInstances',
+  'ec2:DescribeNetworkAcls',
+  'ec2:DescribeSecurityGroups',
+  'ec2:DescribeSubnets',
+  'rds:DescribeDBClusterEndpoints',
+  'rds:DescribeDBClusters',
+  'rds:DescribeDBInstances',
+  'rds:DescribeDBProxies',
+  'rds:DescribeDBProxyEndpoints',
+  'rds:DescribeDBSubnetGroups',
+  'rds:ListTagsForResource',
+  'ssm:DescribeInstanceInformation',
+];
+
+/** Whoever may do one of these can lead sessions elsewhere, or needs none. */
+const WAYS_AROUND = [
+  'ssm:AddTagsToResource',
+  'ssm:CancelCommand',
+  'ssm:CreateActivation',
+  'ssm:CreateAssociation',
+  'ssm:CreateDocument',
+  'ssm:DeleteDocument',
+  'ssm:ModifyDocumentPermission',
+  'ssm:RemoveTagsFromResource',
+  'ssm:SendCommand',
+  'ssm:StartAutomationExecution',
+  'ssm:UpdateDocument',
+  'ssm:UpdateDocumentDefaultVersion',
+];
+
+/** What people are known by in the names of their sessions (iam.md 4.2). */
+export interface SessionNames {
+  readonly hasUsers: boolean;
+  readonly hasRoles: boolean;
+  /** Of the team's members, as the catalogue has them. */
+  readonly members: readonly string[];
+}
+
+export const documentArn = (facts: AwsFacts, region: string, name: string) =>
+  `arn:${facts.partition}:ssm:${region}:${name.startsWith('AWS-') ? '' : facts.account}:document/${name}`;
+
+/** What sessions may go to. */
+export function machineArn({ partition, account }: AwsFacts, region: string, scope: MachineScope): string {
+  if (scope.kind === 'tag') return `arn:${partition}:ec2:${region}:${account}:instance/*`;
+  return scope.id.startsWith('mi-')
+    ? `arn:${partition}:ssm:${region}:${account}:managed-instance/${scope.id}`
+    : `arn:${partition}:ec2:${region}:${account}:instance/${scope.id}`;
+}
+
+/** @param grants of one team in one account; all have the same end */
+export function teamStatements(grants: readonly Grant[], facts: AwsFacts, names: SessionNames): readonly Statement[] {
+  const until = grants.find((grant) => grant.until !== undefined)?.until;
+  const inTime: Statement['Condition'] =
+    until === undefined ? {} : { DateLessThan: { 'aws:CurrentTime': isoSeconds(until) } };
+  const subjects = grants.map((grant) => ({ grant, facts: facts.subjects[subjectKey(grant)]! }));
+  const allowances = [
+    ...sessionStatements(subjects, facts),
+    ...ownSessions(facts, names, subjects),
+    ...loginStatements(subjects, facts),
+    {
+      Sid: 'FindTheWay',
+      Effect: 'Allow',
+      Action: LOOKUPS,
+      Resource: '*',
+    } as const,
+    {
+      Sid: 'ReadOwnDocuments',
+      Effect: 'Allow',
+      Action: ['ssm:DescribeDocument', 'ssm:GetDocument'],
+      Resource: unique(
+        subjects.map(({ grant, facts: { region } }) =>
+          documentArn(facts, region, pinnedName(grant.subject.name, grant.verb)),
+        ),
+      ),
+    } as const,
+  ];
+  return [...allowances.map((one): Statement => withCondition(one, inTime)), ...denials(subjects, facts)];
+}
+
+interface Subject {
+  readonly grant: Grant;
+  readonly facts: SubjectFacts;
+}
+
+/** Documents of one statement; a policy that is split is split between statements. */
+const DOCUMENTS_A_STATEMENT = 20;
+
+/** One statement for a machine and what is opened on it (rules 1 and 2). */
+function sessionStatements(subjects: readonly Subject[], facts: AwsFacts): readonly Statement[] {
+  const byMachine = Map.groupBy(subjects, ({ facts: { region, machine } }) => JSON.stringify([region, machine]));
+  let count = 0;
+  return [...byMachine.values()].flatMap((those) => {
+    const { region, machine } = those[0]!.facts;
+    const documents = unique(
+      those.map(({ grant }) => documentArn(facts, region, pinnedName(grant.subject.name, grant.verb))),
+    );
+    return chunks(documents, DOCUMENTS_A_STATEMENT).flatMap((some): readonly Statement[] => {
+      count += 1;
+      const target = machineArn(facts, region, machine);
+      const start: Statement = {
+        Sid: `Start${count}`,
+        Effect: 'Allow',
+        Action: 'ssm:StartSession',
+        Resource: [target, ...some],
+        Condition: { BoolIfExists: { 'ssm:SessionDocumentAccessCheck': 'true' } },
+      };
+      if (machine.kind === 'id') return [start];
+      // The tag is asked of the machine alone. Of a document, which has none, it would never hold; and "if exists" would hold for every
+      // machine without the tag. IAM judges machine and document each for itself in any case.
+      const tagged = { StringEquals: { [`ssm:resourceTag/${machine.key}`]: machine.value } };
+      return [
+        withCondition({ ...start, Sid: `Start${count}Tagged`, Resource: target }, tagged),
+        { ...start, Sid: `Start${count}Documents`, Resource: some },
+      ];
+    });
+  });
+}
+
+/** What STS takes as a session name; anything else, a `*` above all, would be a pattern. */
+const isSessionName = (name: string) => /^[\w+=,.@-]{2,64}$/.test(name);
+
+/** The data channel, and ending and resuming what one has begun oneself (iam.md 4.2). */
+function ownSessions(facts: AwsFacts, names: SessionNames, subjects: readonly Subject[]): readonly Statement[] {
+  const regions = unique(subjects.map(({ facts: { region } }) => region));
+  const session = (pattern: string) =>
+    regions.map((region) => `arn:${facts.partition}:ssm:${region}:${facts.account}:session/${pattern}`);
+  const patterns = [
+    ...(names.hasUsers ? [`\${aws:username}-*`] : []),
+    ...(names.hasRoles ? [`\${aws:userid}-*`, ...names.members.filter(isSessionName).map((name) => `${name}-*`)] : []),
+  ];
+  return [
+    {
+      Sid: 'OwnDataChannel',
+      Effect: 'Allow',
+      Action: 'ssmmessages:OpenDataChannel',
+      Resource: patterns.flatMap(session),
+    },
+    {
+      Sid: 'OwnSessions',
+      Effect: 'Allow',
+      Action: ['ssm:ResumeSession', 'ssm:TerminateSession'],
+      Resource: session('*'),
+      Condition: { StringEquals: { 'ssm:resourceTag/aws:ssmmessages:session-id': `\${aws:userid}` } },
+    },
+    ...(names.hasUsers
+      ? [
+          {
+            Sid: 'OwnSessionsByName',
+            Effect: 'Allow',
+            Action: ['ssm:ResumeSession', 'ssm:TerminateSession'],
+            Resource: session(`\${aws:username}-*`),
+          } as const,
+        ]
+      : []),
+  ];
+}
+
+/** Logins to what is behind a tunnel: database tokens, secrets, keys that a machine lets in for a minute. */
+function loginStatements(subjects: readonly Subject[], facts: AwsFacts): readonly Statement[] {
+  const { partition, account } = facts;
+  const tokens = subjects.flatMap(({ grant: { verb, subject }, facts: { region, databaseIds = [] } }) =>
+    verb === 'connect' && subject.iamAuth && subject.user !== undefined
+      ? databaseIds.map((id) => `arn:${partition}:rds-db:${region}:${account}:dbuser:${id}/${subject.user}`)
+      : [],
+  );
+  const secrets = subjects.flatMap(({ grant: { verb }, facts: { secretArn } }) =>
+    verb === 'connect' && secretArn !== undefined ? [secretArn] : [],
+  );
+  const keys = subjects.flatMap(({ grant, facts: subject }, index): Statement[] => {
+    if (grant.verb !== 'ssh' || (subject.machine.kind === 'id' && !subject.machine.id.startsWith('i-'))) return [];
+    const { machine } = subject;
+    return [
+      {
+        Sid: `Login${index + 1}`,
+        Effect: 'Allow',
+        Action: 'ec2-instance-connect:SendSSHPublicKey',
+        Resource: machineArn(facts, subject.region, machine),
+        Condition: {
+          StringEquals: {
+            'ec2:osuser': subject.osUser ?? 'ec2-user',
+            ...(machine.kind === 'tag' && { [`aws:ResourceTag/${machine.key}`]: machine.value }),
+          },
+        },
+      },
+    ];
+  });
+  return [
+    ...(tokens.length > 0
+      ? [{ Sid: 'DatabaseLogin', Effect: 'Allow', Action: 'rds-db:connect', Resource: unique(tokens) } as const]
+      : []),
+    ...(secrets.length > 0
+      ? [
+          {
+            Sid: 'DatabaseSecret',
+            Effect: 'Allow',
+            Action: 'secretsmanager:GetSecretValue',
+            Resource: unique(secrets),
+          } as const,
+        ]
+      : []),
+    ...keys,
+  ];
+}
+
+/** What would go around the pins (rule 3), and make somebody else's machine one of theirs (rule 4). They have no end. */
+function denials(subjects: readonly Subject[], facts: AwsFacts): readonly Statement[] {
+  const tags = unique(subjects.flatMap(({ facts: { machine } }) => (machine.kind === 'tag' ? [machine.key] : [])));
+  const hasLogins = subjects.some(({ grant }) => grant.verb === 'ssh');
+  const connect = hasLogins
+    ? ['ec2-instance-connect:OpenTunnel', 'ec2-instance-connect:SendSerialConsoleSSHPublicKey']
+    : ['ec2-instance-connect:*'];
+  const shells = [`arn:${facts.partition}:ssm:*:${facts.account}:document/${SHELL_DOCUMENT}`];
+  return [
+    {
+      Sid: 'NoOtherDocuments',
+      Effect: 'Deny',
+      Action: 'ssm:StartSession',
+      Resource: [...OPEN_DOCUMENTS.map((name) => `arn:${facts.partition}:ssm:*:*:document/${name}`), ...shells],
+    },
+    { Sid: 'NoWayAround', Effect: 'Deny', Action: [...WAYS_AROUND, ...connect], Resource: '*' },
+    ...(tags.length > 0
+      ? [
+          {
+            Sid: 'NoTagChanges',
+            Effect: 'Deny',
+            Action: ['ec2:CreateTags', 'ec2:DeleteTags'],
+            Resource: '*',
+            Condition: { 'ForAnyValue:StringEquals': { 'aws:TagKeys': tags } },
+          } as const,
+        ]
+      : []),
+  ];
+}
+
+function withCondition(statement: Statement, more: NonNullable<Statement['Condition']>): Statement {
+  const merged = { ...statement.Condition };
+  for (const [operator, keys] of Object.entries(more)) merged[operator] = { ...merged[operator], ...keys };
+  return Object.keys(merged).length === 0 ? statement : { ...statement, Condition: merged };
+}
+
+export const policyDocument = (statements: readonly Statement[]): JsonValue => ({
+  Version: '2012-10-17',
+  Statement: statements as unknown as JsonValue,
+});
+
+export const unique = <Value>(values: readonly Value[]): readonly Value[] => [...new Set(values)];
+
+function chunks<Value>(values: readonly Value[], size: number): readonly (readonly Value[])[] {
+  return Array.from({ length: Math.ceil(values.length / size) }, (_, index) =>
+    values.slice(index * size, (index + 1) * size),
+  );
+}
