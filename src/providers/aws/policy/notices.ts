@@ -69,14 +69,6 @@ function grantNotices(grant: Grant, facts: AwsFacts): readonly PolicyNotice[] {
         `${subject.name} is behind ${subject.hops!.join(', ')}: who goes there logs in on the way; give ssh too`,
       ),
     );
-  if (machine.kind === 'tag')
-    notices.push(
-      notice(
-        'remark',
-        'self-service-tag',
-        `whoever may tag machines with ${machine.key} decides what is a bastion; the team itself may not`,
-      ),
-    );
   const host = to?.host?.toLowerCase();
   if (host !== undefined && (REFUSED.has(host) || /^127\.|^::1$/.test(host)))
     notices.push(notice('warning', 'agent-refuses', `the agent does not forward to ${host}: nobody will get there`));
