@@ -1,0 +1,43 @@
+import type { Catalogue } from '../config/catalogue.ts';
+import type { Millis } from '../domain/millis.ts';
+import type { ForeignPolicy, Person } from '../providers/policy-author.ts';
+import { type Access, accessOf } from './access.ts';
+import { differencesToListed, type Finding } from './findings.ts';
+import type { GrantProblem } from './grants.ts';
+import { type TeamPerson, teamPeople } from './people.ts';
+import type { DraftedPart } from './team-plan.ts';
+import { warningsOf } from './team-warnings.ts';
+
+/** Who may do what, by the rules of the clouds, and where that is not what the catalogue says. */
+export interface TeamCheck {
+  readonly at: Millis;
+  readonly people: readonly TeamPerson[];
+  readonly access: readonly Access[];
+  readonly findings: readonly Finding[];
+}
+
+export interface DraftedTeams {
+  readonly parts: readonly DraftedPart[];
+  readonly problems: readonly GrantProblem[];
+}
+
+export interface CheckQuestion {
+  readonly catalogue: Catalogue;
+  readonly drafted: DraftedTeams;
+  /** Wall time as of which it is judged. */
+  readonly at: Millis;
+  /** Beside those that the catalogue names. */
+  readonly somebody?: TeamPerson;
+  readonly othersOf?: (part: DraftedPart, person: Person) => readonly ForeignPolicy[];
+}
+
+/** Judges everybody against everything that may be tried, without asking anybody. */
+export function checkTeams({ catalogue, drafted, at, somebody, othersOf }: CheckQuestion): TeamCheck {
+  const named = teamPeople(catalogue);
+  const isNamed = named.some(({ name }) => name === somebody?.name);
+  const people = somebody === undefined || isNamed ? named : [...named, somebody];
+  const access = accessOf(drafted.parts, people, { at, ...(othersOf !== undefined && { othersOf }) });
+  const findings = [...differencesToListed(access), ...warningsOf(catalogue, drafted, at)];
+  const rank = ({ level }: Finding) => ['finding', 'warning', 'remark'].indexOf(level);
+  return { at, people, access, findings: [...findings].sort((one, two) => rank(one) - rank(two)) };
+}

@@ -1,0 +1,91 @@
+import type { Access } from './access.ts';
+
+/** Something that whoever reviews a catalogue should see. */
+export interface Finding {
+  /** `finding`: what is reached is not what is listed, so one of both is wrong. `warning`: it is right, and rarely wanted. */
+  readonly level: 'finding' | 'warning' | 'remark';
+  /** Stable, for programs. */
+  readonly code: string;
+  readonly people?: readonly string[];
+  readonly team?: string;
+  /** The target or log. */
+  readonly subject?: string;
+  /** For people, no full stop. */
+  readonly text: string;
+}
+
+/** Where what is reached is not what the catalogue lists; people of whom the same is true are named together. Pure. */
+export function differencesToListed(all: readonly Access[]): readonly Finding[] {
+  const found = new Map<string, { finding: Finding; people: string[] }>();
+  for (const access of all) {
+    const finding = differenceOf(access);
+    if (finding === undefined) continue;
+    const key = JSON.stringify([finding, access.cloud, access.place]);
+    const same = found.get(key) ?? { finding, people: [] };
+    found.set(key, same);
+    same.people.push(access.person.name);
+  }
+  return [...found.values()].map(({ finding, people }) => ({
+    ...finding,
+    people,
+    text: `${namesText(people)} ${finding.text}`,
+  }));
+}
+
+function differenceOf(access: Access): Finding | undefined {
+  const { attempt, decision, listed, ways } = access;
+  const about = { subject: attempt.subject } as const;
+  const isListed = listed.length > 0;
+  if (isListed === (decision === 'allowed') && decision !== 'unknown') return undefined;
+  const because = becauseOf(access);
+  if (isListed) {
+    const [team] = listed;
+    const why = ways.length === 0 ? `none of its teams is anybody in ${access.place}` : because;
+    const text = decision === 'unknown' ? 'it cannot be told whether that holds' : 'is denied';
+    return {
+      ...about,
+      level: 'finding',
+      code: 'less-than-listed',
+      ...(team !== undefined && { team: team.team }),
+      text: `is listed for "${attempt.text}", and ${text}: ${why}`,
+    };
+  }
+  return decision === 'allowed'
+    ? {
+        ...about,
+        level: 'finding',
+        code: 'more-than-listed',
+        text: `can ${attempt.text}, which is not listed: ${because}`,
+      }
+    : {
+        ...about,
+        level: 'warning',
+        code: 'cannot-tell',
+        text: `may be able to ${attempt.text}, which is not listed: ${because}`,
+      };
+}
+
+/** The statements that decided, or, where none did, the call that nothing allows. */
+function becauseOf({ ways, decision }: Access): string {
+  const way = ways.find(({ judgement }) => judgement.decision === decision) ?? ways[0];
+  if (way === undefined) return 'nobody was asked';
+  const { calls } = way.judgement;
+  const call = calls.find((one) => one.decision === decision) ?? calls[0];
+  if (call === undefined) return 'no call was judged';
+  const deciding = call.words.filter(({ counts }) => counts);
+  const words = deciding.length > 0 ? deciding : call.words.slice(0, 1);
+  if (decision === 'allowed')
+    return words.length === 0
+      ? call.action
+      : words.map(({ policy, statement }) => `${policy}, statement ${statement}`).join('; ');
+  const why = words.map(({ policy, statement, reason }) => `${policy}, statement ${statement}: ${reason}`).join('; ');
+  return `${call.action} on ${call.resource}${why === '' ? ': no statement is near it' : ` (${why})`}`;
+}
+
+/** How many names a sentence takes. */
+const SHOWN_NAMES = 4;
+
+export function namesText(names: readonly string[]): string {
+  if (names.length <= SHOWN_NAMES) return names.join(', ');
+  return `${names.slice(0, SHOWN_NAMES - 1).join(', ')} and ${names.length - SHOWN_NAMES + 1} more`;
+}
