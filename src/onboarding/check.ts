@@ -1,9 +1,10 @@
 import type { Catalogue } from '../config/catalogue.ts';
 import type { Millis } from '../domain/millis.ts';
+import type { ProviderId } from '../domain/target.ts';
 import type { ForeignPolicy, Person } from '../providers/policy-author.ts';
 import { type Access, accessOf } from './access.ts';
 import { differencesToListed, type Finding } from './findings.ts';
-import type { GrantProblem } from './grants.ts';
+import { catalogueGrants, type GrantProblem } from './grants.ts';
 import { type TeamPerson, teamPeople } from './people.ts';
 import type { DraftedPart } from './team-plan.ts';
 import { warningsOf } from './team-warnings.ts';
@@ -29,15 +30,34 @@ export interface CheckQuestion {
   /** Beside those that the catalogue names. */
   readonly somebody?: TeamPerson;
   readonly othersOf?: (part: DraftedPart, person: Person) => readonly ForeignPolicy[];
+  /** Of this cloud alone. */
+  readonly cloud?: ProviderId;
 }
 
 /** Judges everybody against everything that may be tried, without asking anybody. */
-export function checkTeams({ catalogue, drafted, at, somebody, othersOf }: CheckQuestion): TeamCheck {
+export function checkTeams({ catalogue, drafted, at, somebody, othersOf, cloud }: CheckQuestion): TeamCheck {
   const named = teamPeople(catalogue);
   const isNamed = named.some(({ name }) => name === somebody?.name);
   const people = somebody === undefined || isNamed ? named : [...named, somebody];
   const access = accessOf(drafted.parts, people, { at, ...(othersOf !== undefined && { othersOf }) });
-  const findings = [...differencesToListed(access), ...warningsOf(catalogue, drafted, at)];
+  const findings = [
+    ...differencesToListed(access),
+    ...notDrafted(catalogue, drafted, cloud),
+    ...warningsOf(catalogue, drafted, at),
+  ];
   const rank = ({ level }: Finding) => ['finding', 'warning', 'remark'].indexOf(level);
   return { at, people, access, findings: [...findings].sort((one, two) => rank(one) - rank(two)) };
+}
+
+/** Grants in clouds that cloudtun writes no permissions for: nothing is said of them by any draft. */
+function notDrafted(catalogue: Catalogue, { parts }: DraftedTeams, only: ProviderId | undefined): readonly Finding[] {
+  const drafted = new Set(parts.map((part) => part.cloud));
+  const clouds = new Set(catalogueGrants(catalogue).grants.map(({ subject }) => subject.cloud));
+  return [...clouds]
+    .filter((cloud) => !drafted.has(cloud) && (only === undefined || only === cloud))
+    .map((cloud) => ({
+      level: 'warning',
+      code: 'not-checked',
+      text: `cloudtun writes no permissions for ${cloud}: nothing there was checked`,
+    }));
 }

@@ -133,13 +133,20 @@ export async function checkLive(
   onStep: (text: string) => void,
   signal: AbortSignal,
 ): Promise<{ readonly check: TeamCheck; readonly beside: readonly Finding[] }> {
-  const { catalogue } = question;
+  const { catalogue, cloud } = question;
   const { person } = scope;
   onStep('asking the clouds what people have beside this');
   const people = person === undefined ? teamPeople(catalogue) : [person];
   const live = await surveyTeams(question, keysOf, open, people, signal);
   const { othersOf } = live;
-  const check = checkTeams({ catalogue, drafted: live, at, othersOf, ...(person && { somebody: person }) });
+  const check = checkTeams({
+    catalogue,
+    drafted: live,
+    at,
+    othersOf,
+    ...(cloud && { cloud }),
+    ...(person && { somebody: person }),
+  });
   const asked = check.access.filter((one) => isInScope(one, scope));
   const said = (index: number) => onStep(`asking the simulator: ${index + 1} of ${asked.length}`);
   const { simulated, unasked } = await simulateAccess(asked, live, said, signal);

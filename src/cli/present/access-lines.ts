@@ -10,7 +10,7 @@ import type { Judgement, StatementWord } from '../../providers/policy-author.ts'
 import { tableLines } from './table.ts';
 
 /** `until 2027-03-31`, `without an end` */
-export const untilText = (end: Millis | undefined) => (end === undefined ? 'without an end' : `until ${isoDay(end)}`);
+const untilText = (end: Millis | undefined) => (end === undefined ? 'without an end' : `until ${isoDay(end)}`);
 
 /** `permission set readers` */
 export function principalText({ kind, name }: { readonly kind: string; readonly name: string }): string {
@@ -71,7 +71,8 @@ function aligned(rows: readonly (readonly string[])[]): readonly string[] {
 }
 
 /** One person, one thing: yes and by what, or no, and what would make it yes. */
-export function answerLines({ person, subject, access, verbs, advice }: AccessAnswer): readonly string[] {
+export function answerLines(answer: AccessAnswer, isVerbose: boolean): readonly string[] {
+  const { person, subject, access, verbs, advice } = answer;
   const tried = access.filter(({ attempt }) => attempt.verb !== undefined);
   const open = tried.filter(({ decision }) => decision === 'allowed');
   const around = access.filter(({ attempt, decision }) => attempt.verb === undefined && decision === 'allowed');
@@ -79,10 +80,10 @@ export function answerLines({ person, subject, access, verbs, advice }: AccessAn
   const said = open.flatMap((one) => [
     `yes  ${person.name} may ${nameOf(one)} ${one.listed.length > 0 ? untilText(endOfAccess(one)) : '(not listed)'}`,
     ...grantLines(one),
-    ...wayLines(one, 'allowed'),
+    ...wayLines(one, 'allowed', isVerbose),
   ]);
   const [first] = shutVerbs;
-  const refused = open.length > 0 || first === undefined ? [] : refusalLines(person, subject, first, tried);
+  const refused = open.length > 0 || first === undefined ? [] : refusalLines(answer, first, isVerbose);
   return [
     ...said,
     ...refused,
@@ -104,42 +105,62 @@ function grantLines(access: Access): readonly string[] {
 }
 
 function refusalLines(
-  person: TeamPerson,
-  subject: string,
+  { person, subject, access }: AccessAnswer,
   verb: GrantVerb,
-  tried: readonly Access[],
+  isVerbose: boolean,
 ): readonly string[] {
-  const one = tried.find(({ attempt }) => attempt.verb === verb);
-  const ended = one?.ended[0];
-  const why =
-    ended === undefined
-      ? person.teams.length === 0
-        ? `       because  no team of the catalogue has ${person.name}`
-        : `       because  ${one !== undefined && one.listed.length > 0 ? 'it is listed, and the permissions do not give it' : `none of ${person.name}'s teams gives it`}`
-      : `       because  team ${ended.team} gave it until ${isoDay(ended.until!)}`;
+  const one = access.find(({ attempt }) => attempt.verb === verb);
   return [
     `no   ${person.name} may not ${verb} ${subject}`,
-    why,
-    ...(one === undefined ? [] : wayLines(one, one.decision)),
+    `       because  ${refusalText(person, one)}`,
+    ...(one === undefined ? [] : wayLines(one, one.decision, isVerbose)),
   ];
 }
 
-/** The calls of the way that decided, and what had a say in each. */
-function wayLines({ ways }: Access, decision: Judgement['decision']): readonly string[] {
+function refusalText({ name, teams }: TeamPerson, access: Access | undefined): string {
+  const [ended] = access?.ended ?? [];
+  if (ended !== undefined) return `team ${ended.team} gave it until ${isoDay(ended.until!)}`;
+  if (teams.length === 0) return `no team of the catalogue has ${name}`;
+  const isListed = access !== undefined && access.listed.length > 0;
+  return isListed
+    ? 'it is listed, and the permissions do not give it'
+    : `none of the teams of ${name} gives it: ${teams.join(', ')}`;
+}
+
+/** The calls of the way that decided, and the statements that had a say in each: those that count, or what came near. */
+function wayLines({ ways, place }: Access, decision: Judgement['decision'], isVerbose: boolean): readonly string[] {
   const way = ways.find(({ judgement }) => judgement.decision === decision) ?? ways[0];
   if (way === undefined) return [];
+  const { calls } = way.judgement;
+  // A call that is allowed says little about why another one is not.
+  const shown = decision === 'allowed' || isVerbose ? calls : calls.filter((call) => call.decision !== 'allowed');
+  const width = Math.max(...shown.map(({ action }) => action.length));
   return [
-    `       as       ${principalText(way.principal)}`,
-    ...way.judgement.calls.flatMap((call) => {
-      const words = call.words.filter(({ counts }) => counts);
-      const shown = words.length > 0 ? words : call.words.slice(0, 1);
-      return [`       ${call.decision.padEnd(8)} ${call.action} on ${call.resource}`, ...shown.map(wordLine)];
+    `       as       ${principalText(way.principal)} in ${place}`,
+    ...shown.flatMap((call) => {
+      const counting = call.words.filter(({ counts }) => counts);
+      const head = `       ${call.decision.padEnd(8)} ${call.action}`;
+      if (call.decision === 'allowed' && !isVerbose)
+        return [`       ${call.decision.padEnd(8)} ${call.action.padEnd(width)}  ${statementsText(counting)}`];
+      const words = isVerbose ? call.words : counting.length > 0 ? counting : call.words.slice(0, 1);
+      return [
+        `${head} on ${call.resource}`,
+        ...(words.length === 0 ? ['                no statement is near it'] : words.map(wordLine)),
+      ];
     }),
   ];
 }
 
+/** `cloudtun-readers: OwnDataChannel, OwnSessions` */
+function statementsText(words: readonly StatementWord[]): string {
+  const policies = Map.groupBy(words, ({ policy }) => policy);
+  return [...policies]
+    .map(([policy, those]) => `${policy}: ${those.map(({ statement }) => statement).join(', ')}`)
+    .join('; ');
+}
+
 const wordLine = ({ policy, statement, effect, counts, reason }: StatementWord) =>
-  `                  ${counts ? effect : 'not by'} ${policy}, ${statement}: ${reason}`;
+  `                ${counts ? `${effect} by` : 'not by'} ${policy}: ${statement}, ${reason}`;
 
 function adviceLines(advice: AccessAnswer['advice']): readonly string[] {
   return advice.flatMap(({ text, path, value, beside }, index) => [

@@ -35,8 +35,8 @@ export function checkLines(shown: ShownCheck): readonly string[] {
   return blocks.flatMap((lines, index) => (index > 0 && index < blocks.length - 1 ? ['', ...lines] : lines));
 }
 
-function pictureLines({ people, access, scope, isAll, answers, other }: ShownCheck): readonly string[] {
-  if (answers !== undefined) return answers.flatMap(answerLines);
+function pictureLines({ people, access, scope, isAll, isVerbose, answers, other }: ShownCheck): readonly string[] {
+  if (answers !== undefined) return answers.flatMap((answer) => answerLines(answer, isVerbose));
   if (scope.person !== undefined) return personLines(scope.person, access);
   if (isAll) return matrixLines(people, access);
   if (scope.subjects !== undefined)

@@ -6,6 +6,7 @@ import { TeamCommand } from '../../cli/team-command.ts';
 import { policyOf } from '../../compose.ts';
 import { CloudtunError } from '../../domain/errors.ts';
 import { GRANT_VERBS, type GrantVerb } from '../../domain/grant.ts';
+import { isoDay } from '../../domain/iso-day.ts';
 import type { Millis } from '../../domain/millis.ts';
 import type { Access } from '../../onboarding/access.ts';
 import type { AccessAnswer } from '../../onboarding/access-answer.ts';
@@ -154,8 +155,14 @@ export default class TeamCheck extends TeamCommand {
     const { draftTeams } = await import('../../onboarding/team-plan.ts');
     const drafterOf = async (cloud: Parameters<typeof policyOf>[0]) => (await policyOf(cloud))!.drafter();
     const drafted = await draftTeams(question, await this.policyKeys(), drafterOf);
-    const { catalogue } = question;
-    return checkTeams({ catalogue, drafted, at, ...(scope.person && { somebody: scope.person }) });
+    const { catalogue, cloud } = question;
+    return checkTeams({
+      catalogue,
+      drafted,
+      at,
+      ...(cloud && { cloud }),
+      ...(scope.person && { somebody: scope.person }),
+    });
   }
 
   async #askLive(
@@ -192,11 +199,10 @@ export default class TeamCheck extends TeamCommand {
   ): Promise<Against> {
     const { otherCatalogue } = await import('../../config/other-catalogue.ts');
     const { accessDifference } = await import('../../onboarding/access-difference.ts');
-    const { untilText } = await import('../../cli/present/access-lines.ts');
     const { label, catalogue } = await otherCatalogue(this.world, text, this.signal);
     const { access } = await this.#judge({ ...question, catalogue }, at);
     const before = access.filter((one) => isInScope(one, scope));
-    return { label, changes: accessDifference(before, now, untilText) };
+    return { label, changes: accessDifference(before, now, (end) => (end === undefined ? 'no end' : isoDay(end))) };
   }
 }
 

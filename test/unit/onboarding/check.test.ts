@@ -232,9 +232,8 @@ suite('one question, one answer', () => {
     assert.deepEqual(lines, [
       'yes  alice@example.com may connect prod until 2027-03-31',
       '       by       team readers: may connect prod',
-      '       as       permission set readers',
-      '       allowed  fake:Do on connect prod',
-      '                  allow own, One: it fits',
+      '       as       permission set readers in aws assumed',
+      '       allowed  fake:Do  own: One',
     ]);
   });
 
