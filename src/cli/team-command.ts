@@ -26,11 +26,16 @@ export abstract class TeamCommand extends BaseCommand {
         hint: 'who may reach what is said under teams: in cloudtun.yaml (docs/guides/team.md)',
       });
     }
+    const cloud = cloudOf(flags.cloud);
+    return { catalogue, said: this.saidBy(flags), ...(cloud !== undefined && { cloud }) };
+  }
+
+  /** What flags say of the place. */
+  protected saidBy(flags: TeamFlags): Selection {
     const said = (['profile', 'region', 'project', 'zone'] as const).flatMap((key) =>
       flags[key] === undefined ? [] : [[key, flags[key]] as const],
     );
-    const cloud = cloudOf(flags.cloud);
-    return { catalogue, said: Object.fromEntries(said), ...(cloud !== undefined && { cloud }) };
+    return Object.fromEntries(said);
   }
 
   /** What tells sets of permissions apart, cloud by cloud. Loads no SDK. */

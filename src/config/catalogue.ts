@@ -84,6 +84,8 @@ export interface Catalogue {
   readonly files: readonly string[];
   /** What the permissions that are made of it are marked with. */
   readonly name: string;
+  /** Whom to ask for access. */
+  readonly contact?: string;
   readonly defaults: CatalogueDefaults;
   readonly targets: ReadonlyMap<string, CatalogueTarget>;
   /** Names of targets under one name. */

@@ -46,9 +46,11 @@ export function mergeFiles(files: readonly FoundFile[]): Catalogue {
   const weakFirst = [...files].reverse();
   const merged = <Section extends 'groups' | 'logs' | 'teams'>(section: Section) =>
     new Map(weakFirst.flatMap(({ parsed }) => Object.entries(parsed.data[section] ?? {}))) as Catalogue[Section];
+  const contact = files.find(({ parsed }) => parsed.data.contact !== undefined)?.parsed.data.contact;
   return {
     files: files.map((file) => file.path),
     name: files.find(({ parsed }) => parsed.data.name !== undefined)?.parsed.data.name ?? NO_CATALOGUE.name,
+    ...(contact !== undefined && { contact }),
     defaults: Object.assign({}, ...weakFirst.map((file) => file.parsed.data.defaults)),
     targets: completeTargets(new Map(weakFirst.flatMap((file) => [...file.parsed.entries]))),
     groups: merged('groups'),

@@ -263,6 +263,9 @@ export const catalogueSchema = z.strictObject({
       description: 'whose permissions these are, where several files give some in one account; default',
       examples: ['shop'],
     }),
+  contact: nameSchema
+    .optional()
+    .meta({ description: 'whom to ask for access, for people', examples: ['platform@example.com'] }),
   defaults: defaultsSchema.optional().meta({ description: 'for every tunnel' }),
   targets: z.record(nameSchema, targetSchema).optional().meta({ description: 'what can be opened, by name' }),
   groups: z.record(nameSchema, namesSchema.min(1)).optional().meta({ description: 'names of targets under one name' }),

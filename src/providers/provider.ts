@@ -1,3 +1,4 @@
+import type { Principal } from '../domain/grant.ts';
 import type { Secret } from '../domain/secret.ts';
 import type {
   CloudTarget,
@@ -39,6 +40,8 @@ export interface Identity {
   readonly name: string;
   /** Where the credentials came from: `profile prod, SSO`, `environment`. */
   readonly source: string;
+  /** As whom a catalogue may give this identity something, as far as it tells by itself: groups it does not tell. */
+  readonly principals?: readonly Principal[];
 }
 
 export type TargetKind = CloudTarget['kind'];

@@ -47,6 +47,7 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
     may: [
       'onboarding/core/**',
       'plan/**',
+      'exec/open-names.ts',
       'broker/**',
       'forward/**',
       'providers/{provider,policy-author}.ts',

@@ -1,4 +1,5 @@
 import { CloudtunError } from '../../domain/errors.ts';
+import type { Principal } from '../../domain/grant.ts';
 import type { Route } from '../../domain/target.ts';
 import type { SsmSessionTicket, TicketSource } from '../../domain/ticket.ts';
 import type { World } from '../../runtime/world.ts';
@@ -27,6 +28,19 @@ export function nameFromArn(arn: string): string {
   return resource.split('/').at(-1) || arn;
 }
 
+/** The user, the role, and the permission set that Identity Center made a role for (`AWSReservedSSO_readers_0123456789abcdef`). */
+export function principalsFromArn(arn: string): readonly Principal[] {
+  const resource = arn.split(':').slice(5).join(':');
+  const [kind, ...path] = resource.split('/');
+  const principal = (called: string, name: string | undefined): readonly Principal[] =>
+    name === undefined ? [] : [{ cloud: 'aws', kind: called, name }];
+  if (kind === 'user') return principal('user', path.at(-1));
+  if (kind !== 'assumed-role') return [];
+  const [role] = path;
+  const set = /^AWSReservedSSO_(.+)_[0-9a-f]{16}$/.exec(role ?? '')?.[1];
+  return [...principal('permissionSet', set), ...principal('role', role)];
+}
+
 export class AwsGatekeeper implements Gatekeeper {
   readonly #world: World;
   readonly #api: AwsApi;
@@ -43,7 +57,8 @@ export class AwsGatekeeper implements Gatekeeper {
       client.send(new sdk.GetCallerIdentityCommand({}), options),
     );
     const id = answer.Arn ?? '';
-    return { id, account: answer.Account ?? '', name: nameFromArn(id), source: this.#api.credentials.source };
+    const { source } = this.#api.credentials;
+    return { id, account: answer.Account ?? '', name: nameFromArn(id), source, principals: principalsFromArn(id) };
   }
 
   /** @throws CT_USAGE when the reason is not 1 to 256 characters, CT_CONFIG when CLOUDTUN_SSMMESSAGES_ENDPOINT is no host */

@@ -27,6 +27,7 @@ export class Whoami {
       account: this.#settings.projects[0] ?? credential.project ?? '',
       name: nameOf(id ?? 'unknown'),
       source: credential.source,
+      ...(id !== undefined && { principals: [{ cloud: 'gcp' as const, kind: 'user', name: id }] }),
     };
   }
 
