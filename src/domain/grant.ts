@@ -31,6 +31,8 @@ export interface GrantSubject {
   readonly reader?: boolean;
   /** A host behind the machine, as the last machine on the way sees it. */
   readonly host?: string;
+  /** `host` is a machine of this cloud by one of its names: where it is, the cloud says. */
+  readonly isMachine?: true;
   /** The port at the far end, where the catalogue says it; of a database the cloud says it. */
   readonly port?: number;
   /** Who the catalogue logs in as: the database user, or the one of the machine. */

@@ -143,7 +143,7 @@ function withPlace(target: CatalogueTarget): GrantSubject | string {
     ...(target.kind === 'host' && { host: target.host }),
     ...(target.kind !== 'database' && target.hostPort !== undefined && { port: target.hostPort }),
     // A machine behind others is, for the last of them, a host like any other.
-    ...(target.kind === 'machine' && first !== undefined && { host: target.instance }),
+    ...(target.kind === 'machine' && first !== undefined && { host: target.instance, isMachine: true as const }),
   };
 }
 

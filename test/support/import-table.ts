@@ -103,9 +103,11 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
     packages: [
       '@aws-sdk/client-ec2',
       '@aws-sdk/client-ec2-instance-connect',
+      '@aws-sdk/client-iam',
       '@aws-sdk/client-rds',
       '@aws-sdk/client-secrets-manager',
       '@aws-sdk/client-ssm',
+      '@aws-sdk/client-sso-admin',
       '@aws-sdk/client-sso-oidc',
       '@aws-sdk/client-sts',
       '@aws-sdk/credential-provider-node',

@@ -21,6 +21,8 @@ type Rds = typeof import('./sdk/rds.ts');
 type Sts = typeof import('./sdk/sts.ts');
 type SecretsManager = typeof import('./sdk/secrets-manager.ts');
 type SsoOidc = typeof import('./sdk/sso-oidc.ts');
+type Iam = typeof import('./sdk/iam.ts');
+type SsoAdmin = typeof import('./sdk/sso-admin.ts');
 
 const EXPIRED = ['ExpiredToken', 'ExpiredTokenException', 'RequestExpired'];
 /** Guessed: a denial is shown within this time even if STS does not say who we are. */
@@ -35,7 +37,9 @@ export class AwsApi {
   readonly credentials: CredentialSource;
   readonly #world: World;
   readonly #requestHandler: RequestHandler;
-  readonly #loaded = new Map<AwsService, Promise<{ readonly sdk: unknown; readonly client: { destroy(): void } }>>();
+  /** By service and region. */
+  readonly #loaded = new Map<string, Promise<{ readonly sdk: unknown; readonly client: { destroy(): void } }>>();
+  readonly #elsewhere = new Map<string, AwsApi>();
   #identify: ((signal: AbortSignal) => Promise<Identity>) | undefined;
 
   constructor(world: World, settings: AwsSettings, credentials: CredentialSource, requestHandler: RequestHandler) {
@@ -53,6 +57,19 @@ export class AwsApi {
   /** Whose credentials are in use; undefined where nobody can be asked. @throws CT_CREDENTIALS_EXPIRED …, or the signal's reason */
   async identity(signal: AbortSignal): Promise<Identity | undefined> {
     return this.#identify && (await withDeadline(this.#world.clock, IDENTIFY_WITHIN, this.#identify, signal));
+  }
+
+  /** The same account in another region; closed with this one. */
+  in(region: string): AwsApi {
+    if (region === this.settings.region) return this;
+    const known = this.#elsewhere.get(region);
+    if (known !== undefined) return known;
+    const label = `aws ${[this.settings.profile, region].filter((part) => part !== undefined).join('/')}`;
+    const settings = { ...this.settings, region, label };
+    const made = new AwsApi(this.#world, settings, this.credentials, this.#requestHandler);
+    if (this.#identify !== undefined) made.identifyWith(this.#identify);
+    this.#elsewhere.set(region, made);
+    return made;
   }
 
   /** @throws CT_NO_REGION */
@@ -148,7 +165,36 @@ export class AwsApi {
     return this.#call('sso_oidc', load, call, signal, run, region);
   }
 
+  /** IAM has no regions. */
+  iam<Result>(
+    call: ApiCall,
+    signal: AbortSignal,
+    run: Run<Iam, InstanceType<Iam['IAMClient']>, Result>,
+  ): Promise<Result> {
+    const load = async () => {
+      const sdk = await import('./sdk/iam.ts');
+      return { sdk, client: new sdk.IAMClient(this.#clientConfig('iam')) };
+    };
+    return this.#call('iam', load, call, signal, run);
+  }
+
+  /** Identity Center's administration, in the region where it lives as far as the profile says so. */
+  ssoAdmin<Result>(
+    call: ApiCall,
+    signal: AbortSignal,
+    run: Run<SsoAdmin, InstanceType<SsoAdmin['SSOAdminClient']>, Result>,
+  ): Promise<Result> {
+    const region = this.settings.sso?.region ?? this.region;
+    const load = async () => {
+      const sdk = await import('./sdk/sso-admin.ts');
+      return { sdk, client: new sdk.SSOAdminClient(this.#clientConfig('sso_admin', region)) };
+    };
+    return this.#call('sso_admin', load, call, signal, run, region);
+  }
+
   close(): void {
+    for (const api of this.#elsewhere.values()) api.close();
+    this.#elsewhere.clear();
     for (const loading of this.#loaded.values()) {
       loading.then(
         ({ client }) => client.destroy(),
@@ -186,8 +232,9 @@ export class AwsApi {
     region?: string,
   ): Promise<Result> {
     signal.throwIfAborted();
-    const loading = (this.#loaded.get(service) as ReturnType<typeof load> | undefined) ?? load();
-    this.#loaded.set(service, loading);
+    const key = `${service} ${region ?? ''}`;
+    const loading = (this.#loaded.get(key) as ReturnType<typeof load> | undefined) ?? load();
+    this.#loaded.set(key, loading);
     const { sdk, client } = await loading;
     const attempt = () => run(sdk, client, { abortSignal: signal });
     const started = this.#world.clock.now();

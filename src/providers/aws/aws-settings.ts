@@ -13,6 +13,8 @@ export const AWS_SERVICES = [
   'sts',
   'sso_oidc',
   'secrets_manager',
+  'iam',
+  'sso_admin',
 ] as const;
 export type AwsService = (typeof AWS_SERVICES)[number];
 

@@ -18,6 +18,8 @@ export interface Database {
   /** Where a cluster lives, for one without members. */
   readonly subnetGroupName: string | undefined;
   readonly arn: string | undefined;
+  /** What permissions to log in with a token name: `db-…`, `cluster-…`, `prx-…`. */
+  readonly resourceId: string | undefined;
 }
 
 /** States in which nothing answers (documented: viewing DB instance status). Any other, also one that is new, is worth a try. */
@@ -57,6 +59,7 @@ export function fromInstance(instance: DBInstance): Database | undefined {
     readerHost: undefined,
     subnetGroupName: undefined,
     arn: instance.DBInstanceArn,
+    resourceId: instance.DbiResourceId,
   };
 }
 
@@ -96,6 +99,7 @@ export function fromCluster(cluster: DBCluster, members: readonly DBInstance[]):
     readerHost: cluster.ReaderEndpoint,
     subnetGroupName: cluster.DBSubnetGroup,
     arn: cluster.DBClusterArn,
+    resourceId: cluster.DbClusterResourceId,
   };
 }
 
@@ -126,6 +130,8 @@ export function fromProxy(proxy: DBProxy): Database | undefined {
     readerHost: undefined,
     subnetGroupName: undefined,
     arn: proxy.DBProxyArn,
+    // arn:aws:rds:REGION:ACCOUNT:db-proxy:prx-0abc
+    resourceId: proxy.DBProxyArn?.split(':').at(-1),
   };
 }
 

@@ -33,11 +33,7 @@ export async function findDatabase(
   options: FindDatabaseOptions,
   signal: AbortSignal,
 ): Promise<DatabaseTarget> {
-  const name = parseDatabaseName(text).replace(/\.$/, '');
-  const matches = (await byIdentifier(api, name, signal)) ?? (await byListing(api, name, signal));
-  const database = chooseOne(api, name, matches);
-  const chosen = options.reader ? await readingSide(api, database, signal) : atEndpoint(database, name);
-  const target = await withNetwork(api, chosen, signal);
+  const { target } = await lookUpDatabase(api, text, options, signal);
   if (target.available) return target;
   throw new CloudtunError('CT_TARGET_STOPPED', `${target.id} is not available: its status is "${target.status}"`, {
     hint: [
@@ -45,6 +41,20 @@ export async function findDatabase(
       'see all: cloudtun targets --kind database',
     ],
   });
+}
+
+/** The same with all that is known of it, whatever its state is. */
+export async function lookUpDatabase(
+  api: AwsApi,
+  text: string,
+  options: FindDatabaseOptions,
+  signal: AbortSignal,
+): Promise<Database> {
+  const name = parseDatabaseName(text).replace(/\.$/, '');
+  const matches = (await byIdentifier(api, name, signal)) ?? (await byListing(api, name, signal));
+  const database = chooseOne(api, name, matches);
+  const chosen = options.reader ? await readingSide(api, database, signal) : atEndpoint(database, name);
+  return { ...chosen, target: await withNetwork(api, chosen, signal) };
 }
 
 async function byIdentifier(api: AwsApi, name: string, signal: AbortSignal): Promise<Database[] | undefined> {

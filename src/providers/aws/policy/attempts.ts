@@ -56,7 +56,7 @@ const machineKey = ({ region, machine }: SubjectFacts) => JSON.stringify([region
 
 /** What a grant is for, with all the calls that it takes. */
 function useAttempt({ verb, subject }: Grant, found: SubjectFacts, facts: AwsFacts): AwsAttempt {
-  const { region, machine, machineLabel, to } = found;
+  const { region, machine, machineLabel, to, login = machine } = found;
   const name = pinnedName(subject.name, verb);
   const about: Record<GrantVerb, string> = {
     connect: `open ${subject.name} (${to?.host ?? machineLabel}:${to?.port}) through ${machineLabel}`,
@@ -74,7 +74,7 @@ function useAttempt({ verb, subject }: Grant, found: SubjectFacts, facts: AwsFac
         }))
       : [];
   const keys: AwsCall[] =
-    verb === 'ssh' && !(machine.kind === 'id' && machine.id.startsWith('mi-'))
+    verb === 'ssh' && (login.kind === 'tag' || login.id.startsWith('i-'))
       ? [pushKey(facts, found, found.osUser ?? 'ec2-user')]
       : [];
   return {
@@ -92,7 +92,8 @@ function useAttempt({ verb, subject }: Grant, found: SubjectFacts, facts: AwsFac
   };
 }
 
-function pushKey(facts: AwsFacts, { region, machine }: SubjectFacts, user: string): AwsCall {
+function pushKey(facts: AwsFacts, { region, ...found }: SubjectFacts, user: string): AwsCall {
+  const machine = found.login ?? found.machine;
   return {
     kind: 'call',
     action: 'ec2-instance-connect:SendSSHPublicKey',

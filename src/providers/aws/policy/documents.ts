@@ -57,7 +57,7 @@ export function documentContent(grant: Grant, facts: SubjectFacts): JsonValue {
     case 'connect':
       return portDocument(`${subject.name} ${via}, port fixed`, facts.to ?? { port: 0 });
     case 'ssh':
-      return portDocument(`sshd of ${subject.name}`, { port: facts.to?.port ?? SSH_PORT });
+      return portDocument(`sshd of ${subject.name}`, facts.sshd ?? { port: SSH_PORT });
     case 'socks':
       return openDocument(`everything that ${subject.name} reaches`);
     case 'run':
@@ -150,12 +150,12 @@ function logDocument({ team, subject }: Grant): JsonValue {
 }
 
 /** For people: what a document leads to. */
-export function documentSummary({ verb, subject }: Grant, { to, machineLabel }: SubjectFacts): string {
+export function documentSummary({ verb, subject }: Grant, { to, sshd, machineLabel }: SubjectFacts): string {
   switch (verb) {
     case 'connect':
       return `Port, ${to?.host ?? machineLabel}:${to?.port}, fixed`;
     case 'ssh':
-      return `Port, sshd of ${machineLabel}, fixed`;
+      return `Port, sshd of ${sshd?.host ?? machineLabel}, fixed`;
     case 'socks':
       return `Port, OPEN: any host and port that ${machineLabel} reaches`;
     case 'run':

@@ -16,10 +16,14 @@ export interface SubjectFacts {
   readonly machineLabel: string;
   /** Where the tunnel goes, as the machine sees it; without a host: a port of the machine. */
   readonly to?: { readonly host?: string; readonly port: number };
+  /** Where its sshd is, as the machine that sessions go to sees it; port 22 of that machine when absent. */
+  readonly sshd?: { readonly host?: string; readonly port: number };
   /** Resource ids of RDS that logins of a token are for: `db-…`, `cluster-…`, `prx-…`. */
   readonly databaseIds?: readonly string[];
   /** Who is logged in as, of the machine. */
   readonly osUser?: string;
+  /** The machine that keys are shown to, where it is another one than sessions go to. */
+  readonly login?: MachineScope;
   readonly secretArn?: string;
   /** What a reader should know: `bastion-a was chosen: it is in the same network`. */
   readonly remarks?: readonly string[];
@@ -49,11 +53,20 @@ const USUAL_REGION = 'us-east-1';
 const ASSUMED_PORT = 3_306;
 export const SSH_PORT = 22;
 
-/** `tag:role=bastion` → the tag, anything else is an id or a name that stands for one. */
-export function machineScope(text: string): MachineScope {
+/** The tag that EC2 Auto Scaling puts on its machines; nobody else can, the prefix is reserved. */
+const GROUP_TAG = 'aws:autoscaling:groupName';
+
+/** `tag:role=bastion` and `asg:web` → the tag, anything else is an id or a name that stands for one. */
+export function machineScope(written: string): MachineScope {
+  const text = written.replace(/^aws:/, '');
+  if (text.startsWith('asg:')) return { kind: 'tag', key: GROUP_TAG, value: text.slice(4) };
   const [, key, value] = /^tag:([^=]+)=(.*)$/s.exec(text) ?? [];
   return key === undefined || value === undefined ? { kind: 'id', id: text } : { kind: 'tag', key, value };
 }
+
+/** Secrets Manager adds six characters of its own to every name. @param place `arn:aws:secretsmanager:REGION:ACCOUNT` */
+export const secretArn = (name: string, place: string) =>
+  name.startsWith('arn:') ? name : `${place}:secret:${name}-??????`;
 
 /** Facts without asking: ids and endpoints made of the catalogue's names, in an account that there is not. */
 export function assumedFacts(grants: readonly Grant[]): AwsFacts {
@@ -78,13 +91,16 @@ function assumedSubject({ verb, subject }: Grant, fallback: string): SubjectFact
     machineLabel: text,
     ...(subject.user !== undefined && subject.database === undefined && { osUser: subject.user }),
     ...(subject.secret !== undefined && {
-      secretArn: `arn:${partitionOf(region)}:secretsmanager:${region}:${NO_ACCOUNT}:secret:${subject.secret}-??????`,
+      secretArn: secretArn(subject.secret, `arn:${partitionOf(region)}:secretsmanager:${region}:${NO_ACCOUNT}`),
     }),
   };
-  if (verb === 'ssh') return { ...base, to: { port: SSH_PORT } };
-  if (verb !== 'connect') return base;
+  if (verb === 'logs') return base;
   if (subject.database === undefined)
-    return { ...base, to: { ...(subject.host !== undefined && { host: subject.host }), port: subject.port ?? 0 } };
+    return {
+      ...base,
+      ...(subject.isMachine && subject.host !== undefined && { sshd: { host: subject.host, port: SSH_PORT } }),
+      to: { ...(subject.host !== undefined && { host: subject.host }), port: subject.port ?? 0 },
+    };
   return {
     ...base,
     to: { host: `${subject.database}.${region}.rds.amazonaws.com`, port: ASSUMED_PORT },

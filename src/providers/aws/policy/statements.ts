@@ -200,8 +200,9 @@ function loginStatements(subjects: readonly Subject[], facts: AwsFacts): readonl
     verb === 'connect' && secretArn !== undefined ? [secretArn] : [],
   );
   const keys = subjects.flatMap(({ grant, facts: subject }, index): Statement[] => {
-    if (grant.verb !== 'ssh' || (subject.machine.kind === 'id' && !subject.machine.id.startsWith('i-'))) return [];
-    const { machine } = subject;
+    const machine = subject.login ?? subject.machine;
+    // EC2 Instance Connect knows no machines outside EC2: people log in there with keys of their own.
+    if (grant.verb !== 'ssh' || (machine.kind === 'id' && !machine.id.startsWith('i-'))) return [];
     return [
       {
         Sid: `Login${index + 1}`,

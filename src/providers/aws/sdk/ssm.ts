@@ -2,10 +2,17 @@
 
 export type { DescribeInstanceInformationCommandInput, InstanceInformation } from '@aws-sdk/client-ssm';
 export {
+  AddTagsToResourceCommand,
+  CreateDocumentCommand,
+  DeleteDocumentCommand,
   DescribeInstanceInformationCommand,
   GetDocumentCommand,
+  ListDocumentsCommand,
+  ListDocumentVersionsCommand,
   ResumeSessionCommand,
   SSMClient,
   StartSessionCommand,
   TerminateSessionCommand,
+  UpdateDocumentCommand,
+  UpdateDocumentDefaultVersionCommand,
 } from '@aws-sdk/client-ssm';
