@@ -1,108 +1,143 @@
-import { closeSync, constants, fchmodSync, fstatSync, openSync, readSync, writeSync } from 'node:fs';
-import { dirname, join } from 'node:path';
 import type { AuditEvent, AuditSink } from '../domain/audit-sink.ts';
 import { CloudtunError, systemCode } from '../domain/errors.ts';
+import type { Millis } from '../domain/millis.ts';
 import { isoTime } from '../runtime/iso-time.ts';
-import { makePrivateDirectory } from '../runtime/state-file.ts';
 import type { World } from '../runtime/world.ts';
+import { beginSegment } from './begin-segment.ts';
+import type { LineValue } from './core/chain.ts';
+import { type JournalPlace, journalPlace } from './journal-place.ts';
+import type { SegmentHead, SegmentWriter } from './segment-writer.ts';
+import { SharedFile } from './shared-file.ts';
 
 /** A single value that is longer is cut: a line stays something a person can read. */
 const VALUE_LIMIT = 1_024;
 
-/** Where the journal is: `CLOUDTUN_JOURNAL`, else `journal.jsonl` in the state directory. */
-export function journalPath(world: World): string {
-  const named = world.env.CLOUDTUN_JOURNAL;
-  return named === undefined || named === '' ? join(world.paths.state, 'journal.jsonl') : named;
+/** When a process that runs for long goes on in another segment (guessed: a size to mail, a day to look at). */
+const SEGMENT_LIMIT = { byteCount: 16_777_216, age: 86_400_000 as Millis } as const;
+
+/** Signs what was written, in its own time; told of each line, and of the end. */
+export interface CheckpointPace {
+  wrote(head: SegmentHead): void;
+  ended(): Promise<void>;
+}
+
+export interface JournalOptions {
+  /** `audit.journal` of the catalogue. */
+  readonly configured?: string | undefined;
+  /** Whether what cannot be recorded must not be done (the default); else it is a warning. */
+  readonly isRequired?: boolean;
+  /** Absent: nothing is signed. */
+  readonly pace?: ((place: JournalPlace) => CheckpointPace) | undefined;
+  readonly limit?: { readonly byteCount: number; readonly age: Millis };
 }
 
 /**
- * The journal on this machine: JSON lines, appended, readable by their owner alone. Written with one call a line and without
- * fsync: the record must survive the process, and a power cut takes the tunnel with it. The file is opened by the first record.
+ * The journal on this machine: chained JSON lines in a segment of this process, readable by their owner alone (docs/guides/audit.md).
+ * Nothing is made before the first record, and nothing is signed while one is written.
  */
 export class Journal implements AuditSink {
-  readonly path: string;
+  readonly place: JournalPlace;
   readonly #world: World;
-  #file: number | undefined;
-  /** What must be written before the next line: the rest of a line that was cut off. */
-  #debt: Buffer = Buffer.alloc(0);
+  readonly #options: JournalOptions;
+  #segment: SegmentWriter | undefined;
+  #last: SegmentHead | undefined;
+  #shared: SharedFile | undefined;
+  #begunAt: Millis = 0;
+  #pace: CheckpointPace | undefined;
   #isClosed = false;
+  #hasWarned = false;
 
-  constructor(world: World) {
+  constructor(world: World, options: JournalOptions = {}) {
     this.#world = world;
-    this.path = journalPath(world);
+    this.#options = options;
+    this.place = journalPlace(world, options.configured);
+  }
+
+  /** A directory of segments, or one file. */
+  get path(): string {
+    return this.place.path;
   }
 
   /**
    * Appends an event with the time in front.
    *
-   * @throws CT_JOURNAL when it cannot be kept: no room, no permission, no such directory
+   * @throws CT_JOURNAL when it is required and cannot be kept: no room, no permission, no such directory
    */
   record(event: AuditEvent): void {
-    const line = `${JSON.stringify({ time: isoTime(this.#world.clock.wall()), ...event }, cut)}\n`;
     try {
       if (this.#isClosed) throw new Error('it is closed');
-      this.#file ??= this.#open();
-      this.#write(this.#file, Buffer.from(line));
+      this.#append({ time: isoTime(this.#world.clock.wall()), ...shortened(event) });
     } catch (error) {
-      throw new CloudtunError('CT_JOURNAL', `the journal ${this.path} cannot be written: ${reason(error)}`, {
-        hint: 'make room or mend its permissions, or name another file in CLOUDTUN_JOURNAL',
-        cause: error,
-      });
+      const why = `the journal ${this.path} cannot be written: ${reason(error)}`;
+      if (this.#options.isRequired === false) this.#warn(why);
+      else {
+        throw new CloudtunError('CT_JOURNAL', why, {
+          hint: 'make room or mend its permissions, or name another place in CLOUDTUN_JOURNAL',
+          cause: error,
+        });
+      }
     }
   }
 
+  /** Ends the segment, and has it signed. Never fails: what could be kept is kept. */
   async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#isClosed) return;
     this.#isClosed = true;
-    if (this.#file !== undefined) closeSync(this.#file);
-    this.#file = undefined;
+    this.#shared?.close();
+    const segment = this.#segment;
+    if (segment === undefined) return;
+    this.#end(segment);
+    await this.#pace?.ended();
   }
 
-  #open(): number {
-    const isOurs = this.path === join(this.#world.paths.state, 'journal.jsonl');
-    if (isOurs) makePrivateDirectory(dirname(this.path));
-    // O_NONBLOCK: a pipe that nobody reads is an error at once, where it would otherwise stop the process.
-    const flags = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | (constants.O_NONBLOCK ?? 0);
-    const file = openSync(this.path, flags, 0o600);
-    const status = fstatSync(file);
-    if (!status.isFile()) return file;
-    // A file that the user names may be shared on purpose; the default one never is.
-    if (isOurs && (status.mode & 0o077) !== 0) fchmodSync(file, 0o600);
-    if (status.size > 0 && !this.#endsWithNewline(status.size)) this.#debt = Buffer.from('\n');
-    return file;
-  }
-
-  /** A process that was killed, or a disk that was full, may have left half a line; the next one starts on its own. */
-  #endsWithNewline(size: number): boolean {
-    let file: number | undefined;
-    try {
-      file = openSync(this.path, 'r');
-      const last = Buffer.alloc(1);
-      return readSync(file, last, 0, 1, size - 1) !== 1 || last[0] === 0x0a;
-    } catch {
-      // Append-only for this user: nothing can be learnt, and nothing is lost by not knowing.
-      return true;
-    } finally {
-      if (file !== undefined) closeSync(file);
-    }
-  }
-
-  #write(file: number, line: Buffer): void {
-    const bytes = this.#debt.length > 0 ? Buffer.concat([this.#debt, line]) : line;
-    const written = writeSync(file, bytes);
-    if (written === bytes.length) {
-      this.#debt = Buffer.alloc(0);
+  #append(fields: Readonly<Record<string, LineValue>>): void {
+    if (this.place.kind === 'file') {
+      this.#shared ??= new SharedFile(this.path, this.#world.random.uuid());
+      this.#shared.append(fields);
       return;
     }
-    // A disk that had room for a part: whether it has room for the rest shows now, as an error with a name.
-    try {
-      const rest = writeSync(file, bytes, written);
-      if (written + rest < bytes.length) throw new Error('it takes only parts of a line');
-      this.#debt = Buffer.alloc(0);
-    } catch (error) {
-      this.#debt = Buffer.from('\n');
-      throw error;
-    }
+    const segment = this.#current();
+    segment.append(fields);
+    this.#pace ??= this.#options.pace?.(this.place);
+    this.#pace?.wrote(segment.head);
   }
+
+  #current(): SegmentWriter {
+    const current = this.#segment;
+    if (current !== undefined && !this.#isOver(current)) return current;
+    if (current !== undefined) this.#end(current);
+    this.#segment = undefined;
+    this.#segment = beginSegment(this.#world, this.path, this.#last);
+    this.#begunAt = this.#world.clock.now();
+    return this.#segment;
+  }
+
+  #isOver(segment: SegmentWriter): boolean {
+    const { byteCount, age } = this.#options.limit ?? SEGMENT_LIMIT;
+    const isOld = this.#world.clock.now() - this.#begunAt >= age;
+    return segment.isBroken || segment.head.byteCount >= byteCount || isOld;
+  }
+
+  #end(segment: SegmentWriter): void {
+    try {
+      if (!segment.isBroken) segment.append({ time: isoTime(this.#world.clock.wall()), event: 'segment-ended' });
+    } catch {
+      // A full disk: the segment is one whose process ended without a word.
+    }
+    this.#last = segment.head;
+    this.#pace?.wrote(segment.head);
+    segment.close();
+  }
+
+  #warn(why: string): void {
+    if (this.#hasWarned) return;
+    this.#hasWarned = true;
+    this.#world.log.warn(`${why}; the policy asks for no more than this warning`);
+  }
+}
+
+function shortened(event: AuditEvent): AuditEvent {
+  return JSON.parse(JSON.stringify(event, cut)) as AuditEvent;
 }
 
 function cut(_key: string, value: unknown): unknown {
@@ -118,6 +153,7 @@ const REASONS: Readonly<Record<string, string>> = {
   EISDIR: 'it is a directory',
   ENOENT: 'its directory does not exist',
   ENOTDIR: 'a part of its path is not a directory',
+  EEXIST: 'a file is where a directory should be',
   ENXIO: 'it is a pipe that nobody reads',
   EAGAIN: 'it is a pipe whose reader is too slow',
   EPIPE: 'it is a pipe whose reader is gone',

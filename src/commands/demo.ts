@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { type JournalPosition, readJournal } from '../audit/read-journal.ts';
 import { BaseCommand } from '../cli/base-command.ts';
 import { ForwardScreen } from '../cli/forward-screen.ts';
 import { CHAPTERS, type Chapter } from '../cli/present/demo-story.ts';
@@ -71,7 +71,7 @@ export default class Demo extends BaseCommand {
 
   #chapter = 0;
   /** How much of the journal was shown. */
-  #journalLength = 0;
+  #shown: JournalPosition = {};
 
   async run(): Promise<DemoJson> {
     await this.parse(Demo);
@@ -108,9 +108,9 @@ export default class Demo extends BaseCommand {
     const { closedLine } = await import('../cli/present/tunnel-lines.ts');
     const report = await forward.closed;
     const openSessions = part.openSessions(lab);
-    const journal = await readFile(app.journalPath, 'utf8');
-    const news = journalLines(journal.slice(this.#journalLength));
-    this.#journalLength = journal.length;
+    const { lines, position } = readJournal(app.journalPath, this.#shown);
+    const news = journalLines(lines);
+    this.#shown = position;
     this.#say(...news, '', closedLine(report), `sessions open in the cloud now: ${openSessions}`);
     if (openSessions > 0) throw new CloudtunError('CT_INTERNAL', `the demo left ${openSessions} sessions open`);
     const { connections, bytesUp, bytesDown } = report;

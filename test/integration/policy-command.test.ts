@@ -1,17 +1,14 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { cliLab } from '../support/cli-lab.ts';
+import { journalRecords } from '../support/journal-records.ts';
 import { onTerminal, unlessTerminal } from '../support/on-terminal.ts';
 
-const records = (path: string) =>
-  readFileSync(path, 'utf8')
-    .trim()
-    .split('\n')
-    .map((line): Record<string, unknown> => JSON.parse(line));
+const records = (path: string) => journalRecords(path);
 
 function writePolicy(home: string, policy: string, rest = ''): void {
   writeFileSync(join(home, 'cloudtun.yaml'), `version: 1\npolicy: ${policy}\n${rest}`);

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { suite, type TestContext, test } from 'node:test';
 import { type CliLab, cliLab } from '../support/cli-lab.ts';
+import { journalRecords } from '../support/journal-records.ts';
 import { startProxy } from '../support/start-proxy.ts';
 
 const CLOUDS = [
@@ -50,11 +50,7 @@ async function digestServer(test: TestContext, cli: CliLab): Promise<void> {
   }
 }
 
-const records = (cli: CliLab) =>
-  readFileSync(cli.journalPath, 'utf8')
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line) as Record<string, unknown>);
+const records = (cli: CliLab) => journalRecords(cli.journalPath);
 
 suite('cloudtun proxy, on the lab', () => {
   for (const { name, host, banner } of CLOUDS) {

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { askPractice, PRACTICE_USER } from '../../src/lab/practice-query.ts';
 import { cliLab } from '../support/cli-lab.ts';
+import { journalRecords } from '../support/journal-records.ts';
 import { eventIn } from '../support/json-events.ts';
 
 const READY =
@@ -41,12 +42,9 @@ suite('rds prod', () => {
     // The far side may still be closing the last connection.
     assert.match(stderr, /^(draining 1 connection \(again to cut\) \.\.\.\n)?$/);
     assert.deepEqual(openSessions(), []);
-    const records = readFileSync(journalPath, 'utf8')
-      .trim()
-      .split('\n')
-      .map((line) => JSON.parse(line));
+    const records = journalRecords(journalPath);
     assert.deepEqual(
-      [records[0].event, records[0].reason, records[0].target, records.at(-1).event !== 'open'],
+      [records[0]?.event, records[0]?.reason, records[0]?.target, records.at(-1)?.event !== 'open'],
       ['open', 'INC-1', 'prod', true],
     );
   });

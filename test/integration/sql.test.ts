@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { askPostgres } from '../../src/lab/practice-postgres.ts';
 import { PRACTICE_USER } from '../../src/lab/practice-query.ts';
 import { cliLab } from '../support/cli-lab.ts';
 import { runCommand, unlessInstalled } from '../support/commands.ts';
+import { journalRecords } from '../support/journal-records.ts';
 import { eventIn } from '../support/json-events.ts';
 import { until } from '../support/until.ts';
 
@@ -13,11 +14,7 @@ const READY =
   /^ready 127\.0\.0\.1:(\d+) -> reports \(PostgreSQL 15, gcp acme-practice, via private-sql, expires \d\d:\d\d\)$/m;
 const QUERY = 'SELECT count(*) AS n FROM orders';
 
-const recordsOf = (path: string): Record<string, unknown>[] =>
-  readFileSync(path, 'utf8')
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line));
+const recordsOf = (path: string): Record<string, unknown>[] => journalRecords(path);
 
 suite('sql reports', () => {
   test('a client works; Ctrl-C ends with 130, nothing is open, and the journal says who and why', async (t) => {

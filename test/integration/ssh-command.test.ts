@@ -3,6 +3,7 @@ import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { cliLab } from '../support/cli-lab.ts';
+import { journalRecords } from '../support/journal-records.ts';
 
 const SCRIPT = 'echo hi; echo no >&2; exit 7';
 /** Every way in which a key gets in. */
@@ -23,16 +24,12 @@ suite('cloudtun ssh, on the lab', () => {
       const again = await cli.run(['ssh', '-q', target, SCRIPT]);
       assert.deepEqual([again.code, again.stdout, again.stderr], [7, 'hi\n', 'no\n']);
       assert.deepEqual(cli.openSessions(), []);
-      const opened = readFileSync(cli.journalPath, 'utf8')
-        .trim()
-        .split('\n')
-        .map((line) => JSON.parse(line))
-        .filter(({ event }) => event === 'open');
+      const opened = journalRecords(cli.journalPath).filter(({ event }) => event === 'open');
       assert.deepEqual(
         opened.map(({ use }) => use),
         [`ssh command of ${SCRIPT.length} characters`, `ssh command of ${SCRIPT.length} characters`],
       );
-      assert.ok(!readFileSync(cli.journalPath, 'utf8').includes('echo'));
+      assert.ok(!JSON.stringify(journalRecords(cli.journalPath)).includes('echo'));
     });
   }
 
@@ -83,10 +80,7 @@ suite('cloudtun ssh, on the lab', () => {
     const denied = await cli.run(['ssh', CLOUDS[0].target, 'true']);
     assert.equal(denied.code, 4);
     assert.match(denied.stderr, /CT_DENIED.+\n(.+\n)*.*ec2-instance-connect:SendSSHPublicKey/);
-    const records = readFileSync(cli.journalPath, 'utf8')
-      .trim()
-      .split('\n')
-      .map((line) => JSON.parse(line));
+    const records = journalRecords(cli.journalPath);
     const [record] = records.filter(({ event }) => event === 'denial');
     assert.deepEqual(
       [record?.code, record?.use, record?.node],

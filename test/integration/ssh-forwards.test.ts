@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { suite, test } from 'node:test';
 import { type CliLab, cliLab } from '../support/cli-lab.ts';
 import { callFarPort, FAR_MACHINES } from '../support/far-port.ts';
+import { journalRecords } from '../support/journal-records.ts';
 import { download, echo, readAll, upload } from '../support/transfers.ts';
 import { until } from '../support/until.ts';
 import { patternDigest, WorkloadServer } from '../support/workload-server.ts';
@@ -79,7 +79,7 @@ suite('ssh -L, -R and -D on the lab', () => {
       assert.match(stdout, /^closed after .+, 10 connections, /m);
       assert.equal(machine.port(cli.lab, 9999), undefined);
       assert.deepEqual(cli.openSessions(), []);
-      const journal = readFileSync(cli.journalPath, 'utf8');
+      const journal = JSON.stringify(journalRecords(cli.journalPath));
       assert.match(journal, /"use":"ssh -N -L 0:localhost:9999 -R 9999:127\.0\.0\.1:\d+ -D 0"/);
     });
   }

@@ -46,6 +46,6 @@ export async function cliLab(
     },
     openSessions: () => lab.status().sessions.map((session) => session.sessionId),
     calls: (action) => lab.calls.counts()[action] ?? 0,
-    journalPath: join(home, '.local/state/cloudtun/journal.jsonl'),
+    journalPath: join(home, '.local/state/cloudtun/journal'),
   };
 }

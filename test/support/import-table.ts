@@ -139,7 +139,7 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
     why: 'the files of other programs, in the words of ours',
   },
   { folder: 'config', may: ['config/**', ...GROUND], packages: ['yaml', 'zod'], why: 'disk and schema' },
-  { folder: 'audit', may: GROUND, why: 'disk' },
+  { folder: 'audit', may: ['audit/**', ...GROUND], why: 'disk' },
   {
     folder: 'broker',
     may: ['broker/core/**', 'providers/provider.ts', 'transport/tunnel.ts', 'config/**', 'audit/**', ...GROUND],

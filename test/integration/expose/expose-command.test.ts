@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { suite, test } from 'node:test';
 import { cliLab } from '../../support/cli-lab.ts';
 import { callFarPort, FAR_MACHINES } from '../../support/far-port.ts';
+import { journalRecords } from '../../support/journal-records.ts';
 import { readAll } from '../../support/transfers.ts';
 import { until } from '../../support/until.ts';
 
@@ -20,10 +20,7 @@ async function webServer(t: { after(call: () => Promise<void>): void }): Promise
 }
 
 function journal(path: string): Record<string, unknown>[] {
-  return readFileSync(path, 'utf8')
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line));
+  return journalRecords(path);
 }
 
 suite('cloudtun expose, on the lab', () => {

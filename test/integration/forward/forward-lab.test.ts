@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import test, { describe, type TestContext } from 'node:test';
@@ -15,6 +15,7 @@ import { changeInstance } from '../../../src/lab/aws/inventory.ts';
 import { xdgPaths } from '../../../src/runtime/paths.ts';
 import { systemWorld } from '../../../src/runtime/world.ts';
 import { testLab } from '../../support/aws-lab.ts';
+import { journalRecords } from '../../support/journal-records.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';
 import { until } from '../../support/until.ts';
 
@@ -48,11 +49,7 @@ async function labForward(
     warnings,
     client: (): Socket => connect({ ...forward.local[0]![0]!, allowHalfOpen: true }).on('error', () => {}),
     clientEvents: () => events.filter((event) => event.type === 'client' && event.change === 'closed').length,
-    journal: (): Record<string, unknown>[] =>
-      readFileSync(join(world.paths.state, 'journal.jsonl'), 'utf8')
-        .trimEnd()
-        .split('\n')
-        .map((line) => JSON.parse(line)),
+    journal: (): Record<string, unknown>[] => journalRecords(join(world.paths.state, 'journal')),
     noted: () => readdirSync(join(world.paths.state, 'sessions')),
   };
 }

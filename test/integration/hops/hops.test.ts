@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { askPostgres } from '../../../src/lab/practice-postgres.ts';
 import { PRACTICE_USER } from '../../../src/lab/practice-query.ts';
 import { type CliLab, cliLab } from '../../support/cli-lab.ts';
+import { journalRecords } from '../../support/journal-records.ts';
 import { eventIn } from '../../support/json-events.ts';
 import { download, upload } from '../../support/transfers.ts';
 import { until } from '../../support/until.ts';
@@ -15,11 +16,7 @@ import { patternDigest, WorkloadServer } from '../../support/workload-server.ts'
 const SCRIPT = 'echo hi; echo no >&2; exit 7';
 const LOCAL = String.raw`127\.0\.0\.1:(\d+)`;
 
-const records = ({ journalPath }: CliLab): Record<string, unknown>[] =>
-  readFileSync(journalPath, 'utf8')
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line));
+const records = ({ journalPath }: CliLab): Record<string, unknown>[] => journalRecords(journalPath);
 
 /** One page over a local port, as the host behind it would be asked. */
 async function page(port: number, host: string): Promise<string> {

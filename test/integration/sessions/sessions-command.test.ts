@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { cliLab } from '../../support/cli-lab.ts';
+import { journalRecords } from '../../support/journal-records.ts';
 import { until } from '../../support/until.ts';
 import { WorkloadServer } from '../../support/workload-server.ts';
 
@@ -83,7 +84,7 @@ suite('--sessions', () => {
       stderr.match(/no further session for now, connections share what there is: .* \(CT_DENIED\)/g)?.length,
       1,
     );
-    const denials = readFileSync(journalPath, 'utf8').match(/"event":"denial"/g)?.length ?? 0;
+    const denials = JSON.stringify(journalRecords(journalPath)).match(/"event":"denial"/g)?.length ?? 0;
     assert.ok(denials >= 1, 'who looks at the journal sees it');
     assert.deepEqual(openSessions(), []);
   });

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { type CliLab, cliLab } from '../../support/cli-lab.ts';
 import { gitHost } from '../../support/git-host.ts';
+import { journalRecords } from '../../support/journal-records.ts';
 
 const noCurl = spawnSync('curl', ['--version']).status === 0 ? false : 'curl is not installed';
 const noGit = spawnSync('git', ['--version']).status === 0 ? false : 'git is not installed';
@@ -74,10 +75,7 @@ suite('socks', () => {
     assert.match(stdout, /^closed after .*, 5 connections, /m);
     assert.match(stderr, /^ {2}admin\.internal:80 {2}4 connections, .* down, .* up$/m);
     assert.deepEqual(openSessions(), []);
-    const records = readFileSync(journalPath, 'utf8')
-      .trimEnd()
-      .split('\n')
-      .map((line): Record<string, unknown> => JSON.parse(line));
+    const records = journalRecords(journalPath);
     const opens = records.filter(({ event }) => event === 'open').map(({ to }) => to);
     assert.deepEqual(opens, ['admin.internal:80', '10.20.10.21:80'], 'each destination once');
     assert.equal(records.filter(({ event, change }) => event === 'client' && change === 'closed').length, 5);

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import test, { type TestContext } from 'node:test';
@@ -13,6 +12,7 @@ import { systemWorld } from '../../../src/runtime/world.ts';
 import { openSocks } from '../../../src/socks/socks-server.ts';
 import type { SocksEvent } from '../../../src/socks/socks-types.ts';
 import { testLab } from '../../support/aws-lab.ts';
+import { journalRecords } from '../../support/journal-records.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';
 import { until } from '../../support/until.ts';
 
@@ -117,10 +117,8 @@ test(`${CONNECTIONS} connections at once to 12 hosts of which two never answer: 
   assert.equal(report.connections, CONNECTIONS);
   assert.equal(report.destinations.length, hosts.length);
   assert.equal(lab.status().sessions.length, 0);
-  const journal = readFileSync(join(world.paths.state, 'journal.jsonl'), 'utf8').trimEnd().split('\n');
-  const opens = journal
-    .map((line): { event: string; to: string } => JSON.parse(line))
-    .filter(({ event }) => event === 'open');
+  const journal = journalRecords(join(world.paths.state, 'journal'));
+  const opens = journal.filter(({ event }) => event === 'open');
   assert.equal(opens.length, hosts.length, 'each destination is recorded once');
 });
 

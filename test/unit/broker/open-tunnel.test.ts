@@ -12,6 +12,7 @@ import { parseHopName } from '../../../src/domain/hop-name.ts';
 import type { TunnelEvent } from '../../../src/domain/tunnel-event.ts';
 import { ALICE, BASTION, FakeProvider, ORDERS } from '../../support/fake-provider.ts';
 import { fakeTransport, noHop } from '../../support/fake-tunnel.ts';
+import { journalRecords } from '../../support/journal-records.ts';
 import { manualWorld, settle } from '../../support/manual-world.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';
 
@@ -46,13 +47,7 @@ async function broker(t: Parameters<typeof temporaryDirectory>[0], env: Record<s
     events,
     open: (request: TunnelRequest = PROD, signal = never) =>
       openTunnel(context, request, { onEvent: (event) => events.push(event) }, signal),
-    records: (): Record<string, unknown>[] =>
-      existsSync(journal.path)
-        ? readFileSync(journal.path, 'utf8')
-            .trimEnd()
-            .split('\n')
-            .map((line) => JSON.parse(line))
-        : [],
+    records: (): Record<string, unknown>[] => journalRecords(journal.path),
   };
 }
 

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
 import { suite, test } from 'node:test';
 import { Journal } from '../../../src/audit/journal.ts';
 import { openTunnel } from '../../../src/broker/open-tunnel.ts';
@@ -10,6 +9,7 @@ import { CloudtunError } from '../../../src/domain/errors.ts';
 import { FakeProvider, ORDERS } from '../../support/fake-provider.ts';
 import { FakeStream } from '../../support/fake-stream.ts';
 import { fakeTransport, noHop } from '../../support/fake-tunnel.ts';
+import { journalRecords } from '../../support/journal-records.ts';
 import { manualWorld, settle } from '../../support/manual-world.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';
 
@@ -54,13 +54,7 @@ async function opened(t: Parameters<typeof temporaryDirectory>[0]) {
       await settle();
       return lost?.code;
     },
-    events: () =>
-      existsSync(journal.path)
-        ? readFileSync(journal.path, 'utf8')
-            .trimEnd()
-            .split('\n')
-            .map((line) => JSON.parse(line).event as string)
-        : [],
+    events: () => journalRecords(journal.path).map(({ event }) => String(event)),
   };
 }
 
