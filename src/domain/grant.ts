@@ -23,6 +23,8 @@ export interface GrantSubject {
   readonly place: Readonly<Partial<Record<PlaceKey, string>>>;
   /** A TARGET of the cloud: the machine itself, or the first one on the way; undefined for a database whose way is found by discovery. */
   readonly machine?: string;
+  /** The port that its name came with, `bastion:5432`: something on it forwards to the database. */
+  readonly machinePort?: number;
   /** Machines behind the first one that are logged in to on the way, as written. */
   readonly hops?: readonly string[];
   /** The database, as the cloud names it. */

@@ -135,6 +135,7 @@ function withPlace(target: CatalogueTarget): GrantSubject | string {
     cloud,
     place,
     ...(machine !== undefined && { machine }),
+    ...(first?.port !== undefined && { machinePort: first.port }),
     ...(hops.length > 0 && { hops }),
     ...(target.user !== undefined && { user: target.user }),
     ...(target.iamAuth && { iamAuth: true }),

@@ -33,5 +33,9 @@ export const PROVIDERS: Readonly<Record<ProviderId, Cloud>> = {
     ...GCP_NAMES,
     create: async (world, selection, prompts) =>
       (await import('./gcp/gcp-provider.ts')).gcpProvider(world, selection, prompts),
+    policy: {
+      keys: ['project'],
+      drafter: async () => (await import('./gcp/policy/drafter.ts')).gcpPolicyDrafter,
+    },
   },
 };
