@@ -38,7 +38,7 @@ async function surveyTeams(
   const unasked: Finding[] = [];
   const parts: DraftedPart[] = [];
   for (const group of groups) {
-    const { policies: author } = await open(group.cloud, group.selection);
+    const author = await (await open(group.cloud, group.selection)).policies?.();
     if (author === undefined) continue;
     const { drafter } = author;
     const facts = await author.survey(group.grants, signal).catch((failure: unknown) => {

@@ -150,7 +150,7 @@ async function planGroup(
   { catalogue }: PlanQuestion,
   signal: AbortSignal,
 ): Promise<PlanPart> {
-  const { policies: author } = provider;
+  const author = await provider.policies?.();
   if (author === undefined)
     throw new CloudtunError('CT_INTERNAL', `${provider.label} has keys for permissions and writes none`);
   const facts = await author.survey(group.grants, signal);

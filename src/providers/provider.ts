@@ -253,8 +253,8 @@ export interface Provider extends AsyncDisposable {
   /** Absent where this cloud has no way to let a key in. */
   readonly logins?: Logins;
   readonly databaseLogins?: DatabaseLogins;
-  /** Absent where cloudtun writes no permissions. */
-  readonly policies?: PolicyAuthor;
+  /** Absent where cloudtun writes no permissions. Loaded when it is asked for: no tunnel needs it. */
+  policies?(): Promise<PolicyAuthor>;
   signIn?(show: (signIn: SignIn) => void, signal: AbortSignal): Promise<LoginReport>;
 }
 

@@ -14,6 +14,8 @@ export type GcpService =
   | 'sts'
   | 'oslogin'
   | 'secretmanager'
+  | 'iam'
+  | 'cloudresourcemanager'
   | 'metadata';
 
 interface Place {
@@ -35,6 +37,8 @@ const PLACES: Readonly<Record<Exclude<GcpService, 'metadata'>, Place>> = {
   sts: { host: 'sts', below: '/sts' },
   oslogin: { host: 'oslogin', below: '/oslogin' },
   secretmanager: { host: 'secretmanager', below: '/secretmanager' },
+  iam: { host: 'iam', below: '/iam' },
+  cloudresourcemanager: { host: 'cloudresourcemanager', below: '/cloudresourcemanager' },
 };
 
 export interface Endpoints {

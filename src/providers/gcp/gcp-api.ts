@@ -21,7 +21,7 @@ export interface ApiRequest {
   /** With the version: `/v1/projects/acme/zones`. Its parts are encoded by `path`. */
   readonly path: string;
   readonly query?: Readonly<Record<string, string>>;
-  readonly method?: 'GET' | 'POST' | 'DELETE';
+  readonly method?: 'GET' | 'POST' | 'PATCH' | 'DELETE';
   readonly body?: object;
 }
 

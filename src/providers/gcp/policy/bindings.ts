@@ -1,7 +1,8 @@
 import type { Grant } from '../../../domain/grant.ts';
 import { isoSeconds } from '../../../domain/iso-day.ts';
 import type { Millis } from '../../../domain/millis.ts';
-import type { SubjectFacts } from './facts.ts';
+import { pinnedName } from '../../../domain/pinned-name.ts';
+import type { GcpFacts, SubjectFacts } from './facts.ts';
 
 /** One member with one role on one resource under one condition: what cloudtun adds and takes away. */
 export interface OwnBinding {
@@ -96,3 +97,21 @@ function loginBindings(
 export function inTime(until: Millis | undefined): readonly string[] {
   return until === undefined ? [] : [`request.time < timestamp("${isoSeconds(until)}")`];
 }
+
+/** Unique in its project: another expression under the same title is the same binding, changed. */
+export const bindingId = ({ resource, role, member, condition }: OwnBinding, { project }: Pick<GcpFacts, 'project'>) =>
+  `${project}/binding/${resource}/${role}/${member}/${condition.title}`;
+
+/** For people: `group:readers@example.com iap.tunnelResourceAccessor on instances/web-1, port 80`. */
+export function bindingSummary({ resource, role, member, condition }: OwnBinding): string {
+  const port = /destination\.port == (\d+)/.exec(condition.expression)?.[1];
+  const where = resource.split('/').slice(-2).join('/');
+  return `${member} ${role.split('/').at(-1)} on ${where}${port === undefined ? '' : `, port ${port}`}`;
+}
+
+/** What a group of ours for a subject is called: `cloudtun-shop`. */
+export const ownGroupName = (name: string) =>
+  pinnedName(name, 'connect')
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9-]/g, '-')
+    .slice(0, 63);

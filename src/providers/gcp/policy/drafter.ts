@@ -1,7 +1,6 @@
 import { CloudtunError } from '../../../domain/errors.ts';
 import type { Grant } from '../../../domain/grant.ts';
 import { isoDay } from '../../../domain/iso-day.ts';
-import { pinnedName } from '../../../domain/pinned-name.ts';
 import type {
   JsonValue,
   PolicyDraft,
@@ -11,7 +10,7 @@ import type {
   PolicyResource,
 } from '../../policy-author.ts';
 import { gcpAttempts } from './attempts.ts';
-import { grantBindings, inTime, type OwnBinding } from './bindings.ts';
+import { bindingId, bindingSummary, grantBindings, inTime, type OwnBinding } from './bindings.ts';
 import { assumedFacts, type GcpFacts, type SubjectFacts, subjectKey } from './facts.ts';
 import { gcpFiles } from './files.ts';
 import { judgeGcp } from './judge.ts';
@@ -50,7 +49,7 @@ export const gcpPolicyDrafter: PolicyDrafter = {
 };
 
 function draftGcp(grants: readonly Grant[], facts: GcpFacts, owner: string): PolicyDraft {
-  const groups = groupResources(grants, facts, owner);
+  const groups = groupResources(grants, facts);
   const role = grants.length === 0 ? [] : [viewerRole(facts, owner)];
   const bindings = new Map<string, PolicyResource>();
   for (const grant of grants) {
@@ -115,7 +114,7 @@ function viewerRole({ project }: GcpFacts, owner: string): PolicyResource {
   };
 }
 
-function groupResources(grants: readonly Grant[], facts: GcpFacts, owner: string): readonly PolicyResource[] {
+function groupResources(grants: readonly Grant[], facts: GcpFacts): readonly PolicyResource[] {
   const found = new Map<string, PolicyResource>();
   for (const grant of grants) {
     const { project, way } = factsOf(grant, facts);
@@ -133,20 +132,12 @@ function groupResources(grants: readonly Grant[], facts: GcpFacts, owner: string
         name: `projects/${project}/iap_tunnel/locations/${way.region}/destGroups/${way.group}`,
         cidrs: isName ? [] : [entry],
         fqdns: isName ? [entry] : [],
-        owner,
       },
       after: [],
     });
   }
   return [...found.values()];
 }
-
-/** What a group of ours for a subject is called: `cloudtun-shop`. */
-export const ownGroupName = (name: string) =>
-  pinnedName(name, 'connect')
-    .toLowerCase()
-    .replaceAll(/[^a-z0-9-]/g, '-')
-    .slice(0, 63);
 
 function bindingResource(
   binding: OwnBinding,
@@ -155,23 +146,18 @@ function bindingResource(
   facts: GcpFacts,
   after: readonly string[],
 ): PolicyResource {
-  const { resource, role, member, condition } = binding;
+  const { condition } = binding;
   return {
-    id: `${facts.project}/binding/${resource}/${role}/${member}/${condition.title}`,
+    id: bindingId(binding, facts),
     kind: 'binding',
     name: condition.title,
     team,
     subject: subject.name,
-    summary: `${member} ${role.split('/').at(-1)} on ${resource.split('/').slice(-2).join('/')}${portOf(condition.expression)}${tail}`,
+    summary: `${bindingSummary(binding)}${tail}`,
     content: binding as unknown as JsonValue,
     after,
   };
 }
-
-const portOf = (expression: string) => {
-  const port = /destination\.port == (\d+)/.exec(expression)?.[1];
-  return port === undefined ? '' : `, port ${port}`;
-};
 
 function grantNotices({ team, verb, subject }: Grant, facts: SubjectFacts): readonly PolicyNotice[] {
   const { label, isBehindLogin, way, remarks = [] } = facts;
