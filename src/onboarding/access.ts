@@ -49,7 +49,7 @@ export function accessOf(
   });
 }
 
-type Judge = (person: Person, attempt: AccessAttempt) => Judgement;
+type Judge = (person: TeamPerson, as: Person, attempt: AccessAttempt) => Judgement;
 
 function accessTo(part: DraftedPart, person: TeamPerson, attempt: AccessAttempt, judge: Judge, at: Millis): Access {
   const { cloud, grants, draft } = part;
@@ -57,7 +57,10 @@ function accessTo(part: DraftedPart, person: TeamPerson, attempt: AccessAttempt,
     ({ team, verb, subject }) =>
       person.teams.includes(team) && verb === attempt.verb && subject.name === attempt.subject,
   );
-  const ways = personsOf(person, cloud).map((one) => ({ principal: one.principal, judgement: judge(one, attempt) }));
+  const ways = personsOf(person, cloud).map((one) => ({
+    principal: one.principal,
+    judgement: judge(person, one, attempt),
+  }));
   const isOver = ({ until }: Grant) => until !== undefined && until <= at;
   return {
     person,
@@ -87,15 +90,16 @@ function together(ways: readonly AccessWay[]): Judgement['decision'] {
   return decisions.includes('unknown') ? 'unknown' : 'denied';
 }
 
-/** People who are the same principals are judged once: who they are does not matter to what they may do. */
-function judgeOf({ drafter, draft, facts, ...part }: DraftedPart, { at, othersOf }: AccessOptions): Judge {
+/** Members of the same teams are judged once: permissions may name members, and do not tell those of one team apart. */
+function judgeOf(part: DraftedPart, { at, othersOf }: AccessOptions): Judge {
+  const { drafter, draft, facts } = part;
   const known = new Map<string, Judgement>();
-  return (person, attempt) => {
-    const others = othersOf?.({ drafter, draft, facts, ...part }, person);
-    const isShared = others === undefined && PLAIN_NAME.test(person.name);
-    const key = JSON.stringify([attempt.id, person.principal, person.also, isShared ? '' : person.name]);
+  return ({ teams, isStandIn, name }, as, attempt) => {
+    const others = othersOf?.(part, as);
+    const isAlike = others === undefined && !isStandIn && PLAIN_NAME.test(name);
+    const key = JSON.stringify([attempt.id, as.principal, as.also, isAlike ? teams : [isStandIn, name]]);
     const found =
-      known.get(key) ?? drafter.judge(draft, facts, person, attempt, { at, ...(others !== undefined && { others }) });
+      known.get(key) ?? drafter.judge(draft, facts, as, attempt, { at, ...(others !== undefined && { others }) });
     known.set(key, found);
     return found;
   };

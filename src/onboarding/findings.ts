@@ -38,31 +38,23 @@ function differenceOf(access: Access): Finding | undefined {
   const isListed = listed.length > 0;
   if (isListed === (decision === 'allowed') && decision !== 'unknown') return undefined;
   const because = becauseOf(access);
-  if (isListed) {
-    const [team] = listed;
-    const why = ways.length === 0 ? `none of its teams is anybody in ${access.place}` : because;
-    const text = decision === 'unknown' ? 'it cannot be told whether that holds' : 'is denied';
+  if (decision === 'unknown') {
+    const text = isListed
+      ? `is listed for "${attempt.text}", and it cannot be told whether that holds: ${because}`
+      : `may be able to ${attempt.text}, which is not listed: ${because}`;
+    return { ...about, level: 'warning', code: 'cannot-tell', text };
+  }
+  if (!isListed)
     return {
       ...about,
       level: 'finding',
-      code: 'less-than-listed',
-      ...(team !== undefined && { team: team.team }),
-      text: `is listed for "${attempt.text}", and ${text}: ${why}`,
+      code: 'more-than-listed',
+      text: `can ${attempt.text}, which is not listed: ${because}`,
     };
-  }
-  return decision === 'allowed'
-    ? {
-        ...about,
-        level: 'finding',
-        code: 'more-than-listed',
-        text: `can ${attempt.text}, which is not listed: ${because}`,
-      }
-    : {
-        ...about,
-        level: 'warning',
-        code: 'cannot-tell',
-        text: `may be able to ${attempt.text}, which is not listed: ${because}`,
-      };
+  const why = ways.length === 0 ? `none of its teams is anybody in ${access.place}` : because;
+  const { team } = listed[0]!;
+  const text = `is listed for "${attempt.text}", and is denied: ${why}`;
+  return { ...about, level: 'finding', code: 'less-than-listed', team, text };
 }
 
 /** The statements that decided, or, where none did, the call that nothing allows. */

@@ -30,6 +30,10 @@ export interface AwsAttempt extends AccessAttempt {
 
 /** Where `instance/*` with a tag is meant: one that has it. */
 const TAGGED = 'i-0tagged';
+/** A machine that nobody is given, without any tag. */
+const OTHER = 'i-0other';
+/** A user of a database that nobody is given. */
+const OTHER_USER = 'cloudtun-nobody';
 
 export function machineResource(facts: AwsFacts, region: string, machine: SubjectFacts['machine']): string {
   return machineArn(facts, region, machine.kind === 'tag' ? { kind: 'id', id: TAGGED } : machine);
@@ -44,11 +48,10 @@ export function awsAttempts(grants: readonly Grant[], facts: AwsFacts): readonly
   });
   const uses = subjects.map(({ grant, found }) => useAttempt(grant, found, facts));
   const machines = new Map(subjects.map(({ grant, found }) => [machineKey(found), { grant, found }]));
-  const around = [...machines.values()].flatMap(({ grant, found }) =>
-    machineAttempts(grant.subject.name, found, facts),
-  );
+  const around = [...machines.values()].flatMap(({ grant, found }) => machineAttempts(grant, found, facts));
   const edits = subjects.flatMap(({ grant, found }) => documentAttempts(grant, found, facts));
-  const all = [...uses, ...around, ...edits];
+  const logins = subjects.flatMap(({ grant, found }) => otherLogins(grant, found, facts));
+  const all = [...uses, ...around, ...logins, ...edits];
   return [...new Map(all.map((each) => [each.id, each])).values()];
 }
 
@@ -106,7 +109,8 @@ function pushKey(facts: AwsFacts, { region, ...found }: SubjectFacts, user: stri
 }
 
 /** The ways around the pins, machine by machine. */
-function machineAttempts(subject: string, found: SubjectFacts, facts: AwsFacts): readonly AwsAttempt[] {
+function machineAttempts(grant: Grant, found: SubjectFacts, facts: AwsFacts): readonly AwsAttempt[] {
+  const subject = grant.subject.name;
   const { region, machine, machineLabel } = found;
   const start = (document?: string): AwsCall => ({
     kind: 'start',
@@ -133,6 +137,12 @@ function machineAttempts(subject: string, found: SubjectFacts, facts: AwsFacts):
       action: 'ssm:SendCommand',
       resource: machineResource(facts, region, machine),
     }),
+    attempt('another machine than', 'use its documents on another machine than', {
+      kind: 'start',
+      region,
+      machine: { kind: 'id', id: OTHER },
+      document: documentArn(facts, region, pinnedName(subject, grant.verb)),
+    }),
     attempt('login as root to', 'push a key for root to', pushKey(facts, found, 'root')),
     // Without the tag a tag policy means nothing; with it every machine is one of theirs.
     ...(machine.kind === 'tag'
@@ -140,7 +150,7 @@ function machineAttempts(subject: string, found: SubjectFacts, facts: AwsFacts):
           attempt(`tag ${tag} for`, `give another machine the tag ${tag} of`, {
             kind: 'call',
             action: 'ec2:CreateTags',
-            resource: machineArn(facts, region, { kind: 'id', id: 'i-0other' }),
+            resource: machineArn(facts, region, { kind: 'id', id: OTHER }),
             context: { 'aws:TagKeys': [tag], [`aws:RequestTag/${tag}`]: machine.value },
           }),
         ]
@@ -150,6 +160,27 @@ function machineAttempts(subject: string, found: SubjectFacts, facts: AwsFacts):
       subject,
       text: 'end the session of somebody else',
       calls: [{ kind: 'end-of-another', region }],
+    },
+  ];
+}
+
+/** Tokens for another user than the one that the catalogue names. */
+function otherLogins(
+  { verb, subject }: Grant,
+  { region, databaseIds = [] }: SubjectFacts,
+  facts: AwsFacts,
+): readonly AwsAttempt[] {
+  if (verb !== 'connect' || databaseIds.length === 0) return [];
+  return [
+    {
+      id: `another user of ${subject.name}`,
+      subject: subject.name,
+      text: `log in to ${subject.name} as another user`,
+      calls: databaseIds.map((id) => ({
+        kind: 'call',
+        action: 'rds-db:connect',
+        resource: `arn:${facts.partition}:rds-db:${region}:${facts.account}:dbuser:${id}/${OTHER_USER}`,
+      })),
     },
   ];
 }

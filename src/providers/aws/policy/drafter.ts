@@ -32,7 +32,7 @@ export const awsPolicyDrafter: PolicyDrafter = {
 function draftAws(grants: readonly Grant[], facts: AwsFacts, owner: string): PolicyDraft {
   const documents = documentResources(grants, facts, owner);
   const teams = Map.groupBy(grants, ({ team }) => team);
-  const policies = [...teams].flatMap(([team, those]) => teamResources(team, those, facts, owner, documents));
+  const policies = [...teams].flatMap(([team, those]) => teamResources(team, those, facts, owner, documents, grants));
   checkAttachments(policies);
   const regions = new Set(documents.map(({ id }) => id.split('/')[1]));
   return {
@@ -80,16 +80,19 @@ function teamResources(
   facts: AwsFacts,
   owner: string,
   documents: readonly PolicyResource[],
+  all: readonly Grant[],
 ): readonly PolicyResource[] {
   const principals = [
     ...new Map(grants.map(({ principal }) => [`${principal.kind}/${principal.name}`, principal])).values(),
   ];
   const unlike = [...new Map(grants.map((grant) => [`${grant.verb} ${grant.subject.name}`, grant])).values()];
   const name = `${OWN_PREFIX}${team.replaceAll(/[^A-Za-z0-9_.-]+/g, '-')}`.slice(0, 120);
+  const isOne = (kind: string, one: string) => principals.some((each) => each.kind === kind && each.name === one);
   const statements = teamStatements(unlike, facts, {
     hasUsers: principals.some(({ kind }) => kind === 'user'),
     hasRoles: principals.some(({ kind }) => kind !== 'user'),
     members: grants[0]?.members ?? [],
+    hasOtherLogins: all.some(({ verb, principal: { kind, name: one } }) => verb === 'ssh' && isOne(kind, one)),
   });
   const own = new Set(unlike.map((grant) => pinnedName(grant.subject.name, grant.verb)));
   const leansOn = documents.filter((each) => own.has(each.name)).map(({ id }) => id);

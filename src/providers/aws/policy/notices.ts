@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import type { Grant } from '../../../domain/grant.ts';
 import type { PolicyNotice } from '../../policy-author.ts';
 import { type AwsFacts, subjectKey } from './facts.ts';
+import { unionNotices } from './unions.ts';
 
 /** What the agent never forwards to: metadata, name service, time (docs/protocol/ssm.md, "Limits and pitfalls"; iam.md 4.3, rule 7). */
 const REFUSED = new Set([
@@ -25,6 +26,7 @@ export function awsNotices(
   return [
     ...grants.flatMap((grant) => grantNotices(grant, facts)),
     ...[...new Set(grants.map(({ team }) => team))].flatMap((team) => teamNotices(team, grants, facts, members(team))),
+    ...unionNotices(grants, facts),
   ];
 }
 
@@ -95,12 +97,6 @@ function teamNotices(
       team,
       text: `sessions are told apart by \${aws:userid}, which is not proved against AWS for roles: list the members, and their names are used as well`,
     });
-  const machines = new Set(
-    grants.flatMap((grant) => {
-      const found = facts.subjects[subjectKey(grant)];
-      return found === undefined ? [] : [JSON.stringify([found.region, found.machine])];
-    }),
-  );
   const tags = new Set(
     grants.flatMap((grant) => {
       const machine = facts.subjects[subjectKey(grant)]?.machine;
@@ -113,13 +109,6 @@ function teamNotices(
       code: 'self-service-tag',
       team,
       text: `whoever may tag machines with ${tag} decides what is a bastion; the team itself may not`,
-    });
-  if (machines.size > 1)
-    notices.push({
-      level: 'remark',
-      code: 'union',
-      team,
-      text: `its ${machines.size} machines and their documents combine: each document may be started on each of these machines`,
     });
   return notices;
 }

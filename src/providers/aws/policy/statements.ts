@@ -67,6 +67,8 @@ export interface SessionNames {
   readonly hasRoles: boolean;
   /** Of the team's members, as the catalogue has them. */
   readonly members: readonly string[];
+  /** Whether one of its principals may log in to a machine by another team: what this team denies would hold for that too. */
+  readonly hasOtherLogins: boolean;
 }
 
 export const documentArn = (facts: AwsFacts, region: string, name: string) =>
@@ -107,7 +109,10 @@ export function teamStatements(grants: readonly Grant[], facts: AwsFacts, names:
       ),
     } as const,
   ];
-  return [...allowances.map((one): Statement => withCondition(one, inTime)), ...denials(subjects, facts)];
+  return [
+    ...allowances.map((one): Statement => withCondition(one, inTime)),
+    ...denials(subjects, facts, names.hasOtherLogins),
+  ];
 }
 
 interface Subject {
@@ -237,9 +242,9 @@ function loginStatements(subjects: readonly Subject[], facts: AwsFacts): readonl
 }
 
 /** What would go around the pins (rule 3), and make somebody else's machine one of theirs (rule 4). They have no end. */
-function denials(subjects: readonly Subject[], facts: AwsFacts): readonly Statement[] {
+function denials(subjects: readonly Subject[], facts: AwsFacts, hasOtherLogins: boolean): readonly Statement[] {
   const tags = unique(subjects.flatMap(({ facts: { machine } }) => (machine.kind === 'tag' ? [machine.key] : [])));
-  const hasLogins = subjects.some(({ grant }) => grant.verb === 'ssh');
+  const hasLogins = hasOtherLogins || subjects.some(({ grant }) => grant.verb === 'ssh');
   const connect = hasLogins
     ? ['ec2-instance-connect:OpenTunnel', 'ec2-instance-connect:SendSerialConsoleSSHPublicKey']
     : ['ec2-instance-connect:*'];
