@@ -1,5 +1,5 @@
 import { AwsFault } from './api/aws-fault.ts';
-import type { LabDocument, LabDocumentParameter } from './documents.ts';
+import type { LabDocument, LabDocumentParameter, LabProperty } from './documents.ts';
 
 /** What a version of a session document says. */
 export type DocumentContent = Pick<LabDocument, 'description' | 'sessionType' | 'parameters' | 'properties'>;
@@ -11,6 +11,8 @@ const SESSION_TYPES: readonly LabDocument['sessionType'][] = [
   'NonInteractiveCommands',
 ];
 const MEMBERS = ['schemaVersion', 'description', 'sessionType', 'inputs', 'parameters', 'properties'];
+/** What a command is written for. */
+const SYSTEMS = ['linux', 'macOS', 'windows'];
 /** Of a document's content (Systems Manager quotas). */
 const SIZE_LIMIT = 65_536;
 
@@ -34,18 +36,37 @@ export function readDocumentContent(text: string): DocumentContent {
     ]),
   );
   const properties = Object.fromEntries(
-    Object.entries(asObject(content.properties ?? {}, 'properties')).map(([name, one]) => {
-      if (typeof one !== 'string') throw invalid(`property ${name} must be text`);
-      for (const [, used = ''] of one.matchAll(/\{\{\s*(\w+)\s*\}\}/g)) {
-        if (!Object.hasOwn(parameters, used))
-          throw invalid(`property ${name} uses the parameter ${used}, which is not declared`);
-      }
-      return [name, one];
-    }),
+    Object.entries(asObject(content.properties ?? {}, 'properties')).map(([name, one]) => [
+      name,
+      readProperty(name, one, parameters),
+    ]),
   );
   const description = content.description ?? '';
   if (typeof description !== 'string') throw invalid('description must be text');
   return { description, sessionType, parameters, properties };
+}
+
+/** What stands under `linux`, `macOS` or `windows` is one level deeper. */
+function readProperty(name: string, value: unknown, parameters: Readonly<Record<string, unknown>>): LabProperty {
+  if (SYSTEMS.includes(name)) {
+    return Object.fromEntries(
+      Object.entries(asObject(value, `property ${name}`)).map(([member, one]) => [
+        member,
+        readText(`${name}.${member}`, one, parameters),
+      ]),
+    );
+  }
+  return readText(name, value, parameters);
+}
+
+function readText(name: string, value: unknown, parameters: Readonly<Record<string, unknown>>): string | boolean {
+  if (typeof value === 'boolean') return value;
+  if (typeof value !== 'string') throw invalid(`property ${name} must be text`);
+  for (const [, used = ''] of value.matchAll(/\{\{\s*(\w+)\s*\}\}/g)) {
+    if (!Object.hasOwn(parameters, used))
+      throw invalid(`property ${name} uses the parameter ${used}, which is not declared`);
+  }
+  return value;
 }
 
 function readParameter(name: string, value: unknown): LabDocumentParameter {

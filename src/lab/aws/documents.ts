@@ -1,6 +1,9 @@
 import { AwsFault } from './api/aws-fault.ts';
 import type { DocumentContent } from './document-content.ts';
 
+/** `{{ parameter }}` may stand in every text. Of a command, what stands under the name of a system is for machines of that system. */
+export type LabProperty = string | boolean | { readonly [member: string]: string | boolean };
+
 /** A session document (docs/protocol/ssm.md, "Documents"). Properties may hold `{{ parameter }}`. */
 export interface LabDocument {
   readonly name: string;
@@ -8,10 +11,15 @@ export interface LabDocument {
   readonly owner: 'Amazon' | 'self';
   readonly sessionType: 'Standard_Stream' | 'Port' | 'InteractiveCommands' | 'NonInteractiveCommands';
   readonly parameters: Readonly<Record<string, LabDocumentParameter>>;
-  readonly properties: Readonly<Record<string, string>>;
+  readonly properties: Readonly<Record<string, LabProperty>>;
   readonly tags?: Readonly<Record<string, string>>;
   /** Every version, oldest first; absent: this is the only one. What stands above is the default version. */
-  readonly versions?: readonly { readonly version: string; readonly content: DocumentContent }[];
+  readonly versions?: readonly {
+    readonly version: string;
+    /** As whoever wrote it called it. */
+    readonly name?: string | undefined;
+    readonly content: DocumentContent;
+  }[];
   /** Default: 1. */
   readonly defaultVersion?: string;
 }
@@ -164,7 +172,14 @@ export function fillDocument(
   }
   const fill = (text: string) =>
     text.replace(/\{\{\s*(\w+)\s*\}\}/g, (whole, name: string) => values.get(name) ?? whole);
-  return Object.fromEntries(Object.entries(document.properties).map(([name, text]) => [name, fill(text)]));
+  // The machines of the lab run Linux.
+  const { linux, macOS: _, windows: __, ...plain } = document.properties;
+  const members = typeof linux === 'object' ? { ...plain, ...linux } : document.properties;
+  return Object.fromEntries(
+    Object.entries(members).flatMap(([name, value]) =>
+      typeof value === 'object' ? [] : [[name, fill(String(value))] as const],
+    ),
+  );
 }
 
 const invalid = (message: string): AwsFault => new AwsFault('InvalidParameters', 400, message);

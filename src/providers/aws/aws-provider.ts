@@ -57,6 +57,13 @@ export async function awsProvider(
     gatekeeper,
     logins: new AwsLogins(world, api),
     databaseLogins: new AwsDatabaseLogins(world, api),
+    policies: async () =>
+      new (await import('./policy/author.ts')).AwsPolicyAuthor({
+        world,
+        api,
+        whoami: (signal) => gatekeeper.whoami(signal),
+        guessUser: (elsewhere, machine, signal) => new AwsLogins(world, elsewhere).guessUser(machine, signal),
+      }),
     hasSessionDocuments: true,
     signIn: async (show, signal) => (await import('./sign-in.ts')).signIn(world, api, show, signal),
     [Symbol.asyncDispose]: () => lifetime[Symbol.asyncDispose](),

@@ -6,6 +6,7 @@ import { CreatePolicyCommand, IAMClient } from '@aws-sdk/client-iam';
 import { SSMClient, StartSessionCommand, TerminateSessionCommand } from '@aws-sdk/client-ssm';
 import {
   AttachCustomerManagedPolicyReferenceToPermissionSetCommand,
+  DescribePermissionSetProvisioningStatusCommand,
   GetInlinePolicyForPermissionSetCommand,
   ListInstancesCommand,
   ListPermissionSetsCommand,
@@ -120,7 +121,11 @@ suite('Identity Center', () => {
     assert.equal((await sso.send(new GetInlinePolicyForPermissionSetCommand(set))).InlinePolicy, InlinePolicy);
     assert.equal(await opens(), 'AccessDeniedException');
     const provision = new ProvisionPermissionSetCommand({ ...set, TargetType: 'ALL_PROVISIONED_ACCOUNTS' });
-    assert.equal((await sso.send(provision)).PermissionSetProvisioningStatus?.Status, 'SUCCEEDED');
+    const begun = (await sso.send(provision)).PermissionSetProvisioningStatus;
+    assert.equal(begun?.Status, 'IN_PROGRESS');
+    const look = { InstanceArn, ProvisionPermissionSetRequestId: begun?.RequestId };
+    const ended = await sso.send(new DescribePermissionSetProvisioningStatusCommand(look));
+    assert.equal(ended.PermissionSetProvisioningStatus?.Status, 'SUCCEEDED');
     assert.equal(await opens(), 'ok');
 
     const iam = new IAMClient(clientOptions(lab, 'admin'));

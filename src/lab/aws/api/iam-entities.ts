@@ -9,6 +9,7 @@ import {
   entityArn,
   entityName,
   entityNames,
+  entityPath,
   findEntity,
   listOf,
   noSuchEntity,
@@ -83,7 +84,11 @@ function operationsOf(context: ApiContext, kind: EntityKind): Readonly<Record<st
     },
     [`List${title}s`]: {
       run: (input) => {
-        const { items, rest } = iamPage(context, `List${title}s`, entityNames(context, kind), input);
+        const prefix = input.get('PathPrefix') ?? '/';
+        const found = entityNames(context, kind).filter((name) =>
+          entityPath(context.inventory(), kind, name).startsWith(prefix),
+        );
+        const { items, rest } = iamPage(context, `List${title}s`, found, input);
         return { [`${title}s`]: listOf(items.map((name) => shapeOf(context, kind, name))), ...rest };
       },
     },
@@ -162,7 +167,7 @@ function shapeOf(context: ApiContext, kind: EntityKind, name: string): XmlObject
   const inventory = context.inventory();
   const role = inventory.roles.find((one) => one.name === name);
   return {
-    Path: '/',
+    Path: entityPath(inventory, kind, name),
     [`${TITLES[kind]}Name`]: name,
     [`${TITLES[kind]}Id`]: idOf(inventory, kind, name),
     Arn: entityArn(inventory, kind, name),

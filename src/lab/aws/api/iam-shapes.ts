@@ -27,7 +27,7 @@ export function readTags(input: QueryParameters): ReadonlyMap<string, string> {
 export const tagContext = (input: QueryParameters): IamContext => requestTags(Object.fromEntries(readTags(input)));
 
 /** Characters without white space, as IAM counts them (IAM quotas). */
-const LIMITS = { managed: 6_144, user: 2_048, role: 10_240, group: 5_120, permissionSet: 10_240 } as const;
+const LIMITS = { managed: 6_144, user: 2_048, role: 10_240, group: 5_120, permissionSet: 32_768 } as const;
 
 /** @throws AwsFault MalformedPolicyDocument, LimitExceeded */
 export function checkDocument(document: string, holder: keyof typeof LIMITS): string {
@@ -48,8 +48,12 @@ export const noSuchEntity = (what: string): AwsFault => new AwsFault('NoSuchEnti
 
 const NAMES: Readonly<Record<EntityKind, string>> = { user: 'UserName', role: 'RoleName', group: 'GroupName' };
 
+/** Roles of permission sets stand under a path of their own, which names the region of Identity Center. */
+export const entityPath = ({ region }: Inventory, kind: EntityKind, name: string): string =>
+  kind === 'role' && name.startsWith('AWSReservedSSO_') ? `/aws-reserved/sso.amazonaws.com/${region}/` : '/';
+
 export const entityArn = (inventory: Inventory, kind: EntityKind, name: string): string =>
-  `arn:aws:iam::${inventory.account}:${kind}/${name}`;
+  `arn:aws:iam::${inventory.account}:${kind}${entityPath(inventory, kind, name)}${name}`;
 
 export const entityName = (kind: EntityKind, input: QueryParameters): string => input.require(NAMES[kind]);
 

@@ -58,7 +58,7 @@ export function ssmDocumentChanges(context: ApiContext): Readonly<Record<string,
           owner: 'self',
           ...content,
           tags: readTags(input),
-          versions: [{ version: '1', content }],
+          versions: [{ version: '1', name: readVersionName(input), content }],
           defaultVersion: '1',
         };
         put(document);
@@ -82,11 +82,14 @@ export function ssmDocumentChanges(context: ApiContext): Readonly<Record<string,
             'The content of the document is the same as of the latest version.',
           );
         }
+        const versionName = readVersionName(input);
+        if (versionName !== undefined && versions.some(({ name }) => name === versionName))
+          throw new AwsFault('DuplicateDocumentVersionName', 400, 'The version name is taken. Use another one.');
         const version = String(Number(latest.version) + 1);
         const changed = {
           ...document,
           defaultVersion: document.defaultVersion ?? '1',
-          versions: [...versions, { version, content }],
+          versions: [...versions, { version, name: versionName, content }],
         };
         put(changed);
         return { DocumentDescription: { ...describeDocument(context.inventory(), changed), DocumentVersion: version } };
@@ -119,9 +122,10 @@ export function ssmDocumentChanges(context: ApiContext): Readonly<Record<string,
       run: (input, call) => {
         const document = findDocument(regionalInventory(context, call), readName(input));
         return {
-          DocumentVersions: versionsOf(document).map(({ version }) => ({
+          DocumentVersions: versionsOf(document).map(({ version, name }) => ({
             Name: document.name,
             DocumentVersion: version,
+            VersionName: name,
             IsDefaultVersion: version === (document.defaultVersion ?? '1'),
             DocumentFormat: 'JSON',
             Status: 'Active',
@@ -171,6 +175,9 @@ export function ssmDocumentChanges(context: ApiContext): Readonly<Record<string,
 }
 
 const readName = (input: JsonInput): string => input.requiredText('Name', { min: 1, max: 200 });
+
+const readVersionName = (input: JsonInput): string | undefined =>
+  input.text('VersionName', { pattern: /^[a-zA-Z0-9_\-.]{1,128}$/ });
 
 function readFormat(input: JsonInput): void {
   if ((input.text('DocumentFormat') ?? 'JSON') !== 'JSON') {

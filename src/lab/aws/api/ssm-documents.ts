@@ -19,6 +19,7 @@ export function ssmDocumentOperations(context: ApiContext): Readonly<Record<stri
         return {
           Name: document.name,
           DocumentVersion: version,
+          VersionName: found.versions?.find((one) => one.version === version)?.name,
           Status: 'Active',
           Content: documentContent(document),
           DocumentType: 'Session',
@@ -107,6 +108,7 @@ function identifyDocument(inventory: Inventory, document: LabDocument): JsonObje
     Owner: document.owner === 'Amazon' ? 'Amazon' : inventory.account,
     PlatformTypes: ['Linux', 'MacOS', 'Windows'],
     DocumentVersion: document.defaultVersion ?? '1',
+    VersionName: document.versions?.find(({ version }) => version === (document.defaultVersion ?? '1'))?.name,
     DocumentType: 'Session',
     SchemaVersion: '1.0',
     DocumentFormat: 'JSON',

@@ -86,7 +86,8 @@ export function ssoAdminApi(context: ApiContext): JsonService {
         provision(context, draft);
         const requestId = context.world.random.uuid();
         provisioned.set(requestId, context.world.clock.wall());
-        return { PermissionSetProvisioningStatus: status(context.inventory(), requestId, 0) };
+        // It takes its time: whoever wants to know that it is done asks again.
+        return { PermissionSetProvisioningStatus: status(context.inventory(), requestId, 0, 'IN_PROGRESS') };
       }),
       DescribePermissionSetProvisioningStatus: operation((input) => {
         const requestId = input.requiredText('ProvisionPermissionSetRequestId');
@@ -121,11 +122,11 @@ function provision(context: ApiContext, { inline, references }: Draft): void {
   for (const arn of attached) role.attached.add(arn);
 }
 
-const status = ({ account }: Inventory, RequestId: string, at: number): JsonObject => ({
+const status = ({ account }: Inventory, RequestId: string, at: number, Status = 'SUCCEEDED'): JsonObject => ({
   RequestId,
   AccountId: account,
   PermissionSetArn: SET,
-  Status: 'SUCCEEDED',
+  Status,
   CreatedDate: at / 1_000,
 });
 

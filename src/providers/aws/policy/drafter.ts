@@ -8,14 +8,10 @@ import { DOCUMENT_LIMIT, documentContent, documentSummary } from './documents.ts
 import { type AwsFacts, assumedFacts, subjectKey } from './facts.ts';
 import { awsFiles } from './files.ts';
 import { judgeAws } from './judge.ts';
+import { OWNER_TAG, SUBJECT_TAG, TEAM_TAG } from './marks.ts';
 import { awsNotices } from './notices.ts';
 import { ATTACHMENT_LIMIT, POLICY_LIMIT, policyName, policySize, splitPolicy } from './policies.ts';
 import { policyDocument, teamStatements } from './statements.ts';
-
-/** The tags by which cloudtun knows its own. */
-export const OWNER_TAG = 'cloudtun:catalogue';
-export const TEAM_TAG = 'cloudtun:team';
-export const SUBJECT_TAG = 'cloudtun:target';
 
 /** The facts are those of this file's own kind: `assume` and the author make them. */
 export const asAwsFacts = (facts: PolicyFacts) => facts as AwsFacts;

@@ -14,13 +14,10 @@ import type {
 } from '../../policy-author.ts';
 import { type AwsAttempt, type AwsCall, machineResource } from './attempts.ts';
 import type { AwsFacts } from './facts.ts';
+import { identityOf, sessionArn, sessionTags, type Who } from './person-identity.ts';
 import { SHELL_DOCUMENT } from './statements.ts';
 
 type Call = Judgement['calls'][number];
-
-/** What `${aws:userid}` of a role begins with: the role's id. */
-const ROLE_ID = 'AROAEXAMPLEEXAMPLE001';
-const SUFFIX = '-0123456789abcdef0';
 
 /** Whether what is drafted, with whatever else the person has, lets an attempt through (docs/security/iam.md). */
 export function judgeAws(
@@ -30,7 +27,10 @@ export function judgeAws(
   attempt: AccessAttempt,
   { at, others = [] }: { readonly at: number; readonly others?: readonly ForeignPolicy[] },
 ): Judgement {
-  const policies: IamPolicies = { identity: [...draftedFor(draft, person), ...others.map(foreign)] };
+  const drafted = new Set(draft.resources.flatMap(({ kind, name }) => (kind === 'policy' ? [name] : [])));
+  // What stands of ours now is replaced by what is drafted.
+  const beside = others.filter(({ name }) => !drafted.has(name));
+  const policies: IamPolicies = { identity: [...draftedFor(draft, person), ...beside.map(foreign)] };
   const who = identityOf(person);
   // Attempts are made by this drafter: they carry their calls.
   const { calls } = attempt as AwsAttempt;
@@ -60,24 +60,6 @@ const foreign = ({ name, content }: ForeignPolicy) => readDocument(name, content
 function readDocument(name: string, document: JsonValue): IamPolicy {
   const found = readIamPolicy(name, document);
   return found.ok ? found.policy : { name, hasVariables: true, statements: [] };
-}
-
-interface Who {
-  readonly context: IamContext;
-  readonly userId: string;
-  /** What session ARNs may begin with: which of them AWS compares is not proved for roles (iam.md 4.2). */
-  readonly sessionNames: readonly string[];
-}
-
-function identityOf({ principal, name }: Person): Who {
-  if (principal.kind === 'user') {
-    const userId = `AIDAEXAMPLE${principal.name.toUpperCase().replaceAll(/[^A-Z0-9]/g, '')}`;
-    const context = { 'aws:userid': userId, 'aws:username': principal.name, 'aws:PrincipalType': 'User' };
-    return { userId, sessionNames: [principal.name], context };
-  }
-  const userId = `${ROLE_ID}:${name}`;
-  const context = { 'aws:userid': userId, 'aws:PrincipalType': 'AssumedRole' };
-  return { userId, sessionNames: [name, userId], context };
 }
 
 function judgeCall(policies: IamPolicies, call: AwsCall, who: Who, facts: AwsFacts, at: number): Call {
@@ -123,24 +105,17 @@ function judgeCall(policies: IamPolicies, call: AwsCall, who: Who, facts: AwsFac
   }
 }
 
-/** The tags that Session Manager itself puts on a session. */
-const sessionTags = (context: IamContext, owner: string): IamContext => ({
-  ...context,
-  'ssm:resourceTag/aws:ssmmessages:session-id': owner,
-  'aws:ResourceTag/aws:ssmmessages:session-id': owner,
-});
-
 /** Allowed in each form of the ARN, or not known where only one of them is. */
 function judgeSession(
   policies: IamPolicies,
   action: string,
   region: string,
   context: IamContext,
-  { partition, account }: AwsFacts,
+  facts: AwsFacts,
   names: readonly string[],
 ): Call {
   const judged = names.map((name) => {
-    const resource = `arn:${partition}:ssm:${region}:${account}:session/${name}${SUFFIX}`;
+    const resource = sessionArn(facts, region, name);
     return worded(evaluateCall(policies, { action, resources: [{ arn: resource }], context }), action, resource);
   });
   const refused = judged.find(({ decision }) => decision !== 'allowed');

@@ -45,7 +45,7 @@ export async function surveyAws(grants: readonly Grant[], parts: SurveyParts, si
     for (let grant = waiting.shift(); grant !== undefined; grant = waiting.shift()) {
       // One name given by several verbs: the way of a login is another one than that of a database or of a log.
       const verbs = grants.filter((each) => subjectKey(each) === subjectKey(grant)).map(({ verb }) => verb);
-      subjects.set(subjectKey(grant), await asked(grant, () => look.subject(grant, verbs.includes('ssh'))));
+      subjects.set(subjectKey(grant), await askedFor(grant, () => look.subject(grant, verbs.includes('ssh'))));
     }
   };
   await Promise.all(Array.from({ length: SIDE_BY_SIDE }, work));
@@ -53,7 +53,7 @@ export async function surveyAws(grants: readonly Grant[], parts: SurveyParts, si
 }
 
 /** The error with who asked for it. */
-async function asked<Result>({ team, verb, subject }: Grant, look: () => Promise<Result>): Promise<Result> {
+export async function askedFor<Result>({ team, verb, subject }: Grant, look: () => Promise<Result>): Promise<Result> {
   try {
     return await look();
   } catch (error) {
