@@ -35,7 +35,7 @@ export function accessRequest(
     ...missing.flatMap(({ name, missing: what }) => (what === undefined ? [] : [`${name}: missing ${what}`])),
     ...(known !== undefined
       ? [
-          `cloudtun.yaml gives it already (team ${known}): please run cloudtun team apply, and add ${who} where the directory keeps the team`,
+          `cloudtun.yaml gives it already (team ${known}): please run cloudtun team apply, and see that ${who} has its role or group`,
         ]
       : other !== undefined
         ? [`cloudtun.yaml, teams.${other}.members: add ${who}, then cloudtun team apply`]

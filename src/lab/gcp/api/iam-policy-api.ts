@@ -14,8 +14,8 @@ interface PolicyPlace {
   /** `compute.instances`: what `.getIamPolicy` and `.setIamPolicy` follow in the names of the permissions. */
   readonly permission: (path: Readonly<Record<string, string>>) => string;
   readonly resource: (path: Readonly<Record<string, string>>) => string;
-  /** `colon`: POST `…:getIamPolicy`; `slash`: GET `…/getIamPolicy`, as Compute Engine has it. */
-  readonly form: 'colon' | 'slash';
+  /** `colon`: POST `…:getIamPolicy`; `slash`: GET `…/getIamPolicy`, as Compute Engine has it; `read`: GET `…:getIamPolicy`. */
+  readonly form: 'colon' | 'slash' | 'read';
 }
 
 const part = (name: string, value: string | undefined) => (value ? `/${name}/${value}` : '');
@@ -55,6 +55,22 @@ const PLACES: readonly PolicyPlace[] = [
       `projects/${project}/iap_tunnel/locations/${location}${part('destGroups', group)}`,
     form: 'colon',
   },
+  {
+    path: '/iam/v1/projects/(?<project>[^/]+)/serviceAccounts/(?<account>[^/:]+)',
+    service: 'iam.googleapis.com',
+    action: 'iam.serviceAccounts',
+    permission: () => 'iam.serviceAccounts',
+    resource: ({ project, account = '' }) => `projects/${project}/serviceAccounts/${decodeURIComponent(account)}`,
+    form: 'colon',
+  },
+  {
+    path: '/secretmanager/v1/projects/(?<project>[^/]+)/secrets/(?<secret>[^/:]+)',
+    service: 'secretmanager.googleapis.com',
+    action: 'secretmanager.secrets',
+    permission: () => 'secretmanager.secrets',
+    resource: ({ project, secret }) => `projects/${project}/secrets/${secret}`,
+    form: 'read',
+  },
 ];
 
 /** getIamPolicy, setIamPolicy and testIamPermissions of everything that bindings can be set on. */
@@ -64,7 +80,7 @@ export function iamPolicyApi(context: GcpApiContext): readonly GcpOperation[] {
 
 function operationsOf(context: GcpApiContext, place: PolicyPlace): readonly GcpOperation[] {
   const { iam, audit } = context;
-  const sign = place.form === 'colon' ? ':' : '/';
+  const sign = place.form === 'slash' ? '/' : ':';
   const operation = (
     method: GcpOperation['method'],
     verb: 'getIamPolicy' | 'setIamPolicy' | 'testIamPermissions',
@@ -119,7 +135,8 @@ function requestedVersion(call: GcpCall): number {
     typeof options === 'object' && options !== null
       ? (options as { readonly requestedPolicyVersion?: unknown }).requestedPolicyVersion
       : undefined;
-  const asked = inBody ?? call.query.get('optionsRequestedPolicyVersion') ?? 1;
+  const asked =
+    inBody ?? call.query.get('optionsRequestedPolicyVersion') ?? call.query.get('options.requestedPolicyVersion') ?? 1;
   return Number(asked);
 }
 

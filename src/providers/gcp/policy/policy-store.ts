@@ -39,12 +39,7 @@ function placeOf(resource: string): Place {
   if (/\/iap_tunnel\//.test(resource)) return of('iap', `/v1/${resource}`, 'iap.tunnelInstances');
   if (/\/zones\/[^/]+\/instances\//.test(resource))
     return of('compute', `/v1/${resource}`, 'compute.instances', { reads: 'GET', sign: '/' });
-  if (/\/serviceAccounts\//.test(resource))
-    return of(
-      'iam',
-      `/v1/projects/-/serviceAccounts/${encodeURIComponent(resource.split('/').at(-1)!)}`,
-      'iam.serviceAccounts',
-    );
+  if (/\/serviceAccounts\//.test(resource)) return of('iam', `/v1/${resource}`, 'iam.serviceAccounts');
   if (/\/secrets\//.test(resource))
     return of('secretmanager', `/v1/${resource}`, 'secretmanager.secrets', { reads: 'GET' });
   return of('cloudresourcemanager', `/v1/${resource}`, 'resourcemanager.projects');
