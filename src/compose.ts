@@ -1,3 +1,5 @@
+import type { JournalOptions } from './audit/journal.ts';
+import type { PacedCheckpoints } from './audit/paced-checkpoints.ts';
 import type { HopOpener, TunnelOpener } from './broker/broker-types.ts';
 import { type Candidates, type CloudQuestion, candidateClouds } from './broker/candidate-clouds.ts';
 import { type CandidateCloud, combinedFailure } from './broker/settle-cloud.ts';
@@ -5,7 +7,7 @@ import { StartLimiter } from './broker/start-limiter.ts';
 import { placeIn } from './config/tunnel-settings.ts';
 import { asCloudtunError } from './domain/errors.ts';
 import type { ProviderId } from './domain/target.ts';
-import type { App, ProviderSet } from './plan/app.ts';
+import type { App, AppQuestion, ProviderSet } from './plan/app.ts';
 import type { Prompts } from './providers/provider.ts';
 import type { Cloud } from './providers/registry.ts';
 import { Lifetime } from './runtime/lifetime.ts';
@@ -83,7 +85,7 @@ function firstSteps(clouds: Clouds, { isGuess }: Candidates): readonly string[] 
  */
 export async function composeApp(
   world: World,
-  question: CloudQuestion,
+  question: AppQuestion,
   prompts: Prompts,
   clouds?: Clouds,
   starts: StartLimiter = new StartLimiter(world),
@@ -92,6 +94,7 @@ export async function composeApp(
   try {
     const [
       { Journal },
+      { PacedCheckpoints },
       { SessionLedger },
       { networkSettings },
       { PeerWatch },
@@ -102,6 +105,7 @@ export async function composeApp(
       { SharedLooks },
     ] = await Promise.all([
       import('./audit/journal.ts'),
+      import('./audit/paced-checkpoints.ts'),
       import('./broker/session-ledger.ts'),
       import('./runtime/network.ts'),
       import('./transport/peer-watch.ts'),
@@ -111,7 +115,7 @@ export async function composeApp(
       import('./runtime/resolve-host.ts'),
       import('./broker/shared-looks.ts'),
     ]);
-    const journal = lifetime.use(new Journal(world));
+    const journal = lifetime.use(new Journal(world, journalOptions(world, question, PacedCheckpoints)));
     const network = lifetime.use(await networkSettings(world));
     const { candidates, providers, firstSteps } = lifetime.use(
       await composeProviders(world, question, prompts, clouds),
@@ -139,6 +143,19 @@ export async function composeApp(
     await lifetime[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+function journalOptions(
+  world: World,
+  { journal = { isRequired: true } }: AppQuestion,
+  Pace: typeof PacedCheckpoints,
+): JournalOptions {
+  const key = async () => (await import('./audit/journal-key.ts')).ownKey(world);
+  return {
+    configured: journal.configured,
+    isRequired: journal.isRequired,
+    pace: ({ path }) => new Pace(world, path, key, journal.keep),
+  };
 }
 
 /** Logins on the way are made by the broker's wish and by nobody else's: the user is guessed where the hop names none. */

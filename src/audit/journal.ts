@@ -18,6 +18,8 @@ const SEGMENT_LIMIT = { byteCount: 16_777_216, age: 86_400_000 as Millis } as co
 /** Signs what was written, in its own time; told of each line, and of the end. */
 export interface CheckpointPace {
   wrote(head: SegmentHead): void;
+  /** A segment of this process stays as it is, with half a line at its end: another process will say that it is over. */
+  left(segment: string): void;
   ended(): Promise<void>;
 }
 
@@ -125,7 +127,8 @@ export class Journal implements AuditSink {
       // A full disk: the segment is one whose process ended without a word.
     }
     this.#last = segment.head;
-    this.#pace?.wrote(segment.head);
+    if (segment.isBroken) this.#pace?.left(segment.segment);
+    else this.#pace?.wrote(segment.head);
     segment.close();
   }
 

@@ -244,7 +244,10 @@ const sinkSchema = z.strictObject({
 });
 
 const auditSchema = z.strictObject({
-  journal: nameSchema.optional().meta({ description: 'default, which is in the state directory, or a file' }),
+  journal: nameSchema
+    .optional()
+    .meta({ description: 'default, which is in the state directory; a directory, with / at its end; or one file' }),
+  keep: durationSchema.optional().meta({ description: 'how long records are kept, or none: for ever' }),
   sinks: z.array(sinkSchema).optional().meta({ description: 'where it is sent to as well' }),
 });
 

@@ -4,6 +4,7 @@ import type { Millis } from '../domain/millis.ts';
 import { parseSessionCount, type SessionCount } from '../domain/session-count.ts';
 import { PLACE_KEYS, type PlaceKey, type ProviderId } from '../domain/target.ts';
 import type { Catalogue, CatalogueTarget } from './catalogue.ts';
+import { type JournalSettings, journalSettings } from './journal-settings.ts';
 import { type TargetPolicy, targetPolicy } from './target-policy.ts';
 
 /** What flags say, with the `CLOUDTUN_*` environment already behind them; undefined where neither spoke. */
@@ -40,6 +41,7 @@ export interface TunnelSettings {
   /** Over how many sessions connections spread, where the cloud puts several into one. */
   readonly sessions: SessionCount;
   readonly policy: TargetPolicy;
+  readonly journal: JournalSettings;
   /** The most that the policy allows; known once it was asked (plan/policy.ts). */
   readonly longest?: Millis | undefined;
   /** Wall clock: when the hours of the policy end; known once it was asked. */
@@ -90,6 +92,7 @@ export function tunnelSettings(
         ? (target?.sessions ?? defaults.sessions ?? 1)
         : parseSessionCount(flags.sessions, '--sessions'),
     policy: targetPolicy(catalogue),
+    journal: journalSettings(catalogue),
     bind,
     selection: firstOf(said, defaults),
     said,

@@ -1,5 +1,4 @@
 import type { TunnelRequest } from '../broker/broker-types.ts';
-import type { CloudQuestion } from '../broker/candidate-clouds.ts';
 import { entryRequest, SSH_PORT } from '../broker/login-way.ts';
 import {
   type Catalogue,
@@ -18,6 +17,7 @@ import type { GrantVerb } from '../domain/grant.ts';
 import { type HopName, parseHopName } from '../domain/hop-name.ts';
 import type { ProviderId } from '../domain/target.ts';
 import { formatForwardRule, type ParsedRule } from '../forward/forward-rule.ts';
+import type { AppQuestion } from './app.ts';
 import { pinnedBy } from './pinned.ts';
 import { inAnotherCloud, namesItsOwnEnd, notA, throughIt } from './plan-errors.ts';
 
@@ -185,8 +185,9 @@ function placeFrom(
 }
 
 /** Which cloud to ask for a plan's target. */
-export function questionOf({ cloud, request, settings }: TunnelPlan): CloudQuestion {
-  return { cloud, target: entryRequest(request).text, said: settings.said, selection: settings.selection };
+export function questionOf({ cloud, request, settings }: TunnelPlan): AppQuestion {
+  const { said, selection, journal } = settings;
+  return { cloud, target: entryRequest(request).text, said, selection, journal };
 }
 
 /** Of a machine rule the far end is always known. */

@@ -9,13 +9,13 @@ import type { Timer } from '../runtime/clock.ts';
 import { Lifetime } from '../runtime/lifetime.ts';
 import { claimPrivateDirectory } from '../runtime/private-directory.ts';
 import { processIdentity } from '../runtime/process-identity.ts';
+import { takeLock } from '../runtime/process-lock.ts';
 import type { World } from '../runtime/world.ts';
 import { messageLines } from './message-lines.ts';
 import { worldOf } from './origin.ts';
 import { supervisorPaths } from './paths.ts';
 import { decodeMessage, encodeMessage, PROTOCOL_VERSION, type Reply, type Request } from './protocol.ts';
 import type { RecentWarnings } from './recent-warnings.ts';
-import { takeLock } from './single.ts';
 import { removeRecord, writeRecord } from './state-record.ts';
 import { type SetContext, TunnelSet } from './tunnel-set.ts';
 

@@ -1,10 +1,9 @@
-import type { CloudQuestion } from '../broker/candidate-clouds.ts';
 import { endOrphans, ORPHANS_AT_ONCE, type OrphanReport } from '../broker/orphans.ts';
 import { type Catalogue, NO_CATALOGUE } from '../config/catalogue.ts';
 import { loadCatalogue } from '../config/load.ts';
 import { CloudtunError } from '../domain/errors.ts';
 import type { CloseReason, ForwardReport } from '../forward/forward-types.ts';
-import type { App } from '../plan/app.ts';
+import type { App, AppQuestion } from '../plan/app.ts';
 import { planNamed } from '../plan/named-plan.ts';
 import { planSignature } from '../plan/plan-key.ts';
 import { questionOf, type TunnelPlan } from '../plan/tunnel-plan.ts';
@@ -24,7 +23,7 @@ const OPENING_AT_ONCE = 16;
 
 /** What a set needs of `compose.ts`. */
 export interface SetContext {
-  openApp(world: World, question: CloudQuestion): Promise<App>;
+  openApp(world: World, question: AppQuestion): Promise<App>;
   farPortOf(target: string): Promise<number | undefined>;
   /** Told of every tunnel that is held, and of every one that is no longer. */
   onChange?(): void;

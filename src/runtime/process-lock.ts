@@ -1,6 +1,6 @@
 import { dirname } from 'node:path';
-import { loadSqlite } from '../runtime/sqlite.ts';
-import { makePrivateDirectory } from '../runtime/state-file.ts';
+import { loadSqlite } from './sqlite.ts';
+import { makePrivateDirectory } from './state-file.ts';
 
 /**
  * Takes the lock that one process can have at a time, and that the system takes back when the process ends, however it ends. (A

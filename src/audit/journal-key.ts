@@ -1,0 +1,99 @@
+import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
+import { chmodSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { CloudtunError, systemCode } from '../domain/errors.ts';
+import { makePrivateDirectory } from '../runtime/state-file.ts';
+import type { World } from '../runtime/world.ts';
+import { keyId } from './core/checkpoint.ts';
+import { keyPath, PUBLIC_KEY_FILE } from './journal-place.ts';
+
+/** What signs checkpoints. */
+export interface CheckpointKey {
+  /** See `keyId`. */
+  readonly id: string;
+  readonly publicKey: KeyObject;
+  /** Ed25519, or ECDSA with SHA-256 in DER form. */
+  sign(bytes: Buffer): Buffer | Promise<Buffer>;
+}
+
+/**
+ * The key of this user on this machine, made at first use, in a file that its owner alone reads.
+ *
+ * @throws what the file system throws; CT_STATE when the file holds something else
+ */
+export function ownKey(world: World): CheckpointKey {
+  const path = keyPath(world);
+  const privateKey = parsePrivate(path, readIfThere(path) ?? makeKey(world, path));
+  // Whoever could read it could sign.
+  if ((statSync(path).mode & 0o077) !== 0) chmodSync(path, 0o600);
+  const publicKey = createPublicKey(privateKey);
+  return { id: keyId(publicKey), publicKey, sign: (bytes) => sign(null, bytes, privateKey) };
+}
+
+/** The public key beside the checkpoints, for whoever looks at a copy. Kept as it is where there is one. */
+export function publishKey(directory: string, { publicKey }: CheckpointKey): void {
+  try {
+    writeFileSync(join(directory, PUBLIC_KEY_FILE), publicText(publicKey), { mode: 0o600, flag: 'wx' });
+  } catch (error) {
+    if (systemCode(error) !== 'EEXIST') throw error;
+  }
+}
+
+/** In the one spelling that is written: PEM. */
+export function publicText(key: KeyObject): string {
+  return key.export({ type: 'spki', format: 'pem' }).toString();
+}
+
+/** The public half of this machine's own key; undefined when none was made yet. @throws CT_STATE */
+export function ownPublicKey(world: World): KeyObject | undefined {
+  const path = keyPath(world);
+  const text = readIfThere(path);
+  return text === undefined ? undefined : createPublicKey(parsePrivate(path, text));
+}
+
+/** @throws CT_STATE when the file is not there or holds no public key */
+export function readPublicKey(path: string): KeyObject {
+  try {
+    return createPublicKey(readFileSync(path, 'utf8'));
+  } catch (cause) {
+    const why = systemCode(cause) === 'ENOENT' ? 'does not exist' : 'holds no public key in PEM form';
+    throw new CloudtunError('CT_STATE', `the key file ${path} ${why}`, {
+      hint: `name the ${PUBLIC_KEY_FILE} of the machine that wrote the journal: --key FILE`,
+      cause,
+    });
+  }
+}
+
+function makeKey(world: World, path: string): string {
+  makePrivateDirectory(world.paths.state);
+  const { privateKey } = generateKeyPairSync('ed25519');
+  const text = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+  try {
+    writeFileSync(path, text, { mode: 0o600, flag: 'wx' });
+    return text;
+  } catch (error) {
+    // Another process was quicker.
+    if (systemCode(error) === 'EEXIST') return readFileSync(path, 'utf8');
+    throw error;
+  }
+}
+
+function parsePrivate(path: string, text: string): KeyObject {
+  try {
+    return createPrivateKey(text);
+  } catch (cause) {
+    throw new CloudtunError('CT_STATE', `${path} holds no key that checkpoints of the journal could be signed with`, {
+      hint: 'put the file back from where you keep copies; without it, move it away, and a new key is made',
+      cause,
+    });
+  }
+}
+
+function readIfThere(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}
