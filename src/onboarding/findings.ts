@@ -17,8 +17,12 @@ export interface Finding {
 /** Where what is reached is not what the catalogue lists; people of whom the same is true are named together. Pure. */
 export function differencesToListed(all: readonly Access[]): readonly Finding[] {
   const found = new Map<string, { finding: Finding; people: string[] }>();
+  const listed = Map.groupBy(
+    all.filter((access) => access.listed.length > 0 && access.decision === 'allowed'),
+    ({ person }) => person.name,
+  );
   for (const access of all) {
-    const finding = differenceOf(access);
+    const finding = differenceOf(access, listed.get(access.person.name) ?? []);
     if (finding === undefined) continue;
     const key = JSON.stringify([finding, access.cloud, access.place]);
     const same = found.get(key) ?? { finding, people: [] };
@@ -32,7 +36,8 @@ export function differencesToListed(all: readonly Access[]): readonly Finding[] 
   }));
 }
 
-function differenceOf(access: Access): Finding | undefined {
+/** @param own what is listed for the same person, and holds */
+function differenceOf(access: Access, own: readonly Access[]): Finding | undefined {
   const { attempt, decision, listed, ways } = access;
   const about = { subject: attempt.subject } as const;
   const isListed = listed.length > 0;
@@ -44,17 +49,30 @@ function differenceOf(access: Access): Finding | undefined {
       : `may be able to ${attempt.text}, which is not listed: ${because}`;
     return { ...about, level: 'warning', code: 'cannot-tell', text };
   }
-  if (!isListed)
-    return {
-      ...about,
-      level: 'finding',
-      code: 'more-than-listed',
-      text: `can ${attempt.text}, which is not listed: ${because}`,
-    };
-  const why = ways.length === 0 ? `none of its teams is anybody in ${access.place}` : because;
-  const { team } = listed[0]!;
-  const text = `is listed for "${attempt.text}", and is denied: ${why}`;
-  return { ...about, level: 'finding', code: 'less-than-listed', team, text };
+  if (isListed) {
+    const why = ways.length === 0 ? `none of its teams is anybody in ${access.place}` : because;
+    const { team } = listed[0]!;
+    const text = `is listed for "${attempt.text}", and is denied: ${why}`;
+    return { ...about, level: 'finding', code: 'less-than-listed', team, text };
+  }
+  const whole = attempt.verb === undefined ? undefined : own.find((one) => isPartOf(access, one));
+  if (whole !== undefined) {
+    const text = `can ${attempt.text}, which is not listed and takes no more than what is: ${whole.attempt.id}`;
+    return { ...about, level: 'warning', code: 'comes-with', text };
+  }
+  const text = `can ${attempt.text}, which is not listed: ${because}`;
+  return { ...about, level: 'finding', code: 'more-than-listed', text };
+}
+
+/** Whether every call of one thing is a call of the other one too: who may do that may do this, in this cloud. */
+function isPartOf(part: Access, whole: Access): boolean {
+  if (part.cloud !== whole.cloud || part.place !== whole.place) return false;
+  const callsOf = ({ ways }: Access) =>
+    ways
+      .filter(({ judgement }) => judgement.decision === 'allowed')
+      .flatMap(({ judgement }) => judgement.calls.map(({ action, resource }) => `${action} ${resource}`));
+  const calls = new Set(callsOf(whole));
+  return callsOf(part).every((call) => calls.has(call));
 }
 
 /** The statements that decided, or, where none did, the call that nothing allows. */

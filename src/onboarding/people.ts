@@ -25,7 +25,7 @@ const shortName = (name: string) => name.replace(/@.*$/s, '');
 
 /**
  * Everybody of a catalogue, members first, in its order. A principal of the kind `user` is one person: only the member of that name
- * (whole, or before the @) is it, and where no member is, it stands for itself.
+ * (whole, or before the @) is it; where the team has none, the member of another team that is called exactly so; else it stands for itself.
  */
 export function teamPeople({ teams }: Pick<Catalogue, 'teams'>): readonly TeamPerson[] {
   const people = new Map<string, { name: string; isStandIn: boolean; teams: string[]; principals: Principal[] }>();
@@ -43,11 +43,16 @@ export function teamPeople({ teams }: Pick<Catalogue, 'teams'>): readonly TeamPe
       const own = principals.filter((principal) => principal.kind !== 'user' || isUser(member, principal));
       add(`member ${member.toLowerCase()}`, member, false, team, own);
     }
-    for (const principal of principals) {
-      const isNamed =
-        principal.kind === 'user' ? members.some((member) => isUser(member, principal)) : members.length > 0;
+  }
+  // Members of all teams are known by now: one of them may be the user of another team.
+  for (const [team, { members = [], ...entry }] of teams) {
+    for (const principal of principalsOf(entry)) {
       const { cloud, kind, name } = principal;
-      if (!isNamed) add(`principal ${cloud} ${kind} ${name}`, name, true, team, [principal]);
+      const isUserKind = kind === 'user';
+      if (isUserKind ? members.some((member) => isUser(member, principal)) : members.length > 0) continue;
+      const member = isUserKind ? people.get(`member ${name.toLowerCase()}`) : undefined;
+      if (member !== undefined) add(`member ${name.toLowerCase()}`, member.name, false, team, [principal]);
+      else add(`principal ${cloud} ${kind} ${name}`, name, true, team, [principal]);
     }
   }
   return [...people.values()].sort((one, two) => Number(one.isStandIn) - Number(two.isStandIn));

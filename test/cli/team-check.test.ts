@@ -44,12 +44,12 @@ suite('cloudtun team check', () => {
     assert.equal(yes.code, 0, yes.stderr);
     assert.match(
       yes.stdout,
-      /^yes {2}alice@example\.com may connect prod until 2027-03-31\n {7}by {7}team readers: may connect prod\n/,
+      /^yes {2}alice@example\.com may connect to prod until 2027-03-31\n {7}by {7}team readers: may: \{ connect: \[prod\] \}\n/,
     );
     assert.match(yes.stdout, /allowed {2}ssm:StartSession .*cloudtun-readers: /);
     const no = await check('bob@example.com', 'prod', '-q');
     assert.equal(no.code, 11);
-    assert.match(no.stdout, /^no {3}bob@example\.com may not connect prod\n/);
+    assert.match(no.stdout, /^no {3}bob@example\.com may not connect to prod\n/);
     assert.match(no.stdout, / {6}members: \[alice@example\.com, bob@example\.com\]\n/);
     assert.equal(no.stderr, '');
   });

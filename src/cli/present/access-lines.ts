@@ -21,6 +21,18 @@ export function principalText({ kind, name }: { readonly kind: string; readonly 
 const nameOf = ({ attempt }: Access) =>
   attempt.verb === undefined ? attempt.id : `${attempt.verb} ${attempt.subject}`;
 
+/** What a verb is in a sentence. */
+function phraseOf(verb: GrantVerb, subject: string): string {
+  const phrases: Record<GrantVerb, string> = {
+    connect: `connect to ${subject}`,
+    ssh: `log in to ${subject} (ssh)`,
+    socks: `reach everything through ${subject} (socks)`,
+    run: `run commands on ${subject}`,
+    logs: `read the log ${subject}`,
+  };
+  return phrases[verb];
+}
+
 const teamsText = (access: Access) => [...new Set(access.listed.map(({ team }) => team))].join(', ');
 
 /** How many of what is denied are named. */
@@ -78,7 +90,7 @@ export function answerLines(answer: AccessAnswer, isVerbose: boolean): readonly 
   const around = access.filter(({ attempt, decision }) => attempt.verb === undefined && decision === 'allowed');
   const shutVerbs = verbs.filter((verb) => !open.some(({ attempt }) => attempt.verb === verb));
   const said = open.flatMap((one) => [
-    `yes  ${person.name} may ${nameOf(one)} ${one.listed.length > 0 ? untilText(endOfAccess(one)) : '(not listed)'}`,
+    `yes  ${person.name} may ${phraseOf(one.attempt.verb!, subject)} ${one.listed.length > 0 ? untilText(endOfAccess(one)) : '(not listed)'}`,
     ...grantLines(one),
     ...wayLines(one, 'allowed', isVerbose),
   ]);
@@ -100,7 +112,7 @@ function grantLines(access: Access): readonly string[] {
   return access.listed.flatMap(({ team, verb, subject }) => {
     if (seen.has(team)) return [];
     seen.add(team);
-    return [`       by       team ${team}: may ${verb} ${subject.name}`];
+    return [`       by       team ${team}: may: { ${verb}: [${subject.name}] }`];
   });
 }
 
@@ -111,7 +123,7 @@ function refusalLines(
 ): readonly string[] {
   const one = access.find(({ attempt }) => attempt.verb === verb);
   return [
-    `no   ${person.name} may not ${verb} ${subject}`,
+    `no   ${person.name} may not ${phraseOf(verb, subject)}`,
     `       because  ${refusalText(person, one)}`,
     ...(one === undefined ? [] : wayLines(one, one.decision, isVerbose)),
   ];

@@ -103,6 +103,25 @@ suite('who may do what', () => {
     assert.match(found.findings[1]!.text, /^bob@example\.com can connect prod/);
   });
 
+  test('what takes the very same calls as something that is listed comes with it', async () => {
+    const teams =
+      '  r: { gcp: { group: r@example.com }, members: [alice@example.com], may: { logs: [app] }, until: 2027-03-31 }\n' +
+      '  s: { gcp: { group: s@example.com }, members: [bob@example.com], may: { ssh: [web] }, until: 2027-03-31 }\n';
+    const catalogue = catalogueOf(teams);
+    const inner = fakeDrafter([{ effect: 'allow', principal: 'r@example.com', attempt: 'ssh web' }], true);
+    const sameCalls = {
+      ...inner,
+      judge: (...question: Parameters<typeof inner.judge>) => {
+        const found = inner.judge(...question);
+        return { ...found, calls: found.calls.map((call) => ({ ...call, resource: 'web-1 port 22' })) };
+      },
+    };
+    const drafted = await draftTeams({ catalogue, said: {} }, keysOf, async () => sameCalls);
+    const found = checkTeams({ catalogue, drafted, at: AT });
+    assert.ok(codes(found).includes('warning comes-with web'), codes(found).join());
+    assert.ok(!codes(found).some((code) => code.startsWith('finding')));
+  });
+
   test('somebody in two teams may do what either may', async () => {
     const found = await check(
       catalogueOf(
@@ -230,8 +249,8 @@ suite('one question, one answer', () => {
     const { answer, lines } = await ask(READERS, 'alice', 'prod');
     assert.ok(answer.allowed);
     assert.deepEqual(lines, [
-      'yes  alice@example.com may connect prod until 2027-03-31',
-      '       by       team readers: may connect prod',
+      'yes  alice@example.com may connect to prod until 2027-03-31',
+      '       by       team readers: may: { connect: [prod] }',
       '       as       permission set readers in aws assumed',
       '       allowed  fake:Do  own: One',
     ]);
@@ -241,7 +260,7 @@ suite('one question, one answer', () => {
     const { answer, lines } = await ask(READERS, 'zoe@example.com', 'prod');
     assert.ok(!answer.allowed);
     assert.deepEqual(lines, [
-      'no   zoe@example.com may not connect prod',
+      'no   zoe@example.com may not connect to prod',
       '       because  no team of the catalogue has zoe@example.com',
       '',
       'team readers gives it until 2027-03-31: make zoe@example.com a member, in cloudtun.yaml:',

@@ -55,9 +55,13 @@ const USUAL_ZONE = 'us-central1-a';
 /** Of a database that nobody asked about. */
 const ASSUMED_PORT = 5_432;
 
-/** Which facts belong to a grant: a log is another thing than a target of the same name. */
+/**
+ * Which facts belong to a grant: a log is another thing than a target of the same name, and a login to a machine goes to another port
+ * than what is opened on it.
+ */
 export function subjectKey({ verb, subject }: Pick<Grant, 'verb' | 'subject'>): string {
-  return `${verb === 'logs' ? 'log' : 'target'} ${subject.name}`;
+  const kind = verb === 'logs' ? 'log' : verb === 'connect' ? 'port' : 'login';
+  return `${kind} ${subject.name}`;
 }
 
 /** Whether a verb on a subject needs a login to a machine, and not a port alone. */

@@ -92,5 +92,7 @@ function judgeCall(
       reason,
     }),
   );
-  return { action: permission, resource, decision: verdict.decision, words };
+  // Another port is another thing, and the name of the resource does not tell.
+  const place = port === undefined ? resource : `${resource} port ${port}`;
+  return { action: permission, resource: place, decision: verdict.decision, words };
 }
