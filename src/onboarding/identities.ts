@@ -40,8 +40,8 @@ export async function askIdentities(
   );
 }
 
-/** Each account or project once: regions and zones of one are the same person's. */
-function placesOf(
+/** Each account or project of a catalogue once: regions and zones of one are the same person's. */
+export function placesOf(
   { targets, defaults }: Catalogue,
   said: Selection,
 ): readonly { readonly cloud: ProviderId; readonly selection: Selection }[] {

@@ -131,11 +131,25 @@ export interface NeededAction {
   readonly note?: string;
 }
 
+/** A session that the cloud keeps for somebody now. */
+export interface LiveSession {
+  readonly id: string;
+  /** As the cloud knows who began it: an ARN. */
+  readonly owner: string;
+  /** The machine. */
+  readonly target: string;
+  readonly document?: string;
+  /** Wall time. */
+  readonly startedAt?: number;
+}
+
 export interface Gatekeeper {
   whoami(signal: AbortSignal): Promise<Identity>;
   /** Permission to dial along a route, for the life of a tunnel. Asks nothing yet. */
   ticketSource(route: Route, options: SessionOptions): TicketSource;
   explain(route: Route, options: SessionOptions): AccessExplanation;
+  /** The sessions of everybody that are open now; absent where sessions end with their connection and nobody lists them. */
+  liveSessions?(signal: AbortSignal): Promise<readonly LiveSession[]>;
   /** Ends a session of an earlier process by its id; resolves also when it is gone, or where sessions end by themselves. */
   endSession(sessionId: string, signal: AbortSignal): Promise<void>;
 }

@@ -3,7 +3,7 @@ import type { Principal } from '../../domain/grant.ts';
 import type { Route } from '../../domain/target.ts';
 import type { SsmSessionTicket, TicketSource } from '../../domain/ticket.ts';
 import type { World } from '../../runtime/world.ts';
-import type { AccessExplanation, Gatekeeper, Identity, SessionOptions } from '../provider.ts';
+import type { AccessExplanation, Gatekeeper, Identity, LiveSession, SessionOptions } from '../provider.ts';
 import type { AwsApi } from './aws-api.ts';
 import { isAwsDocument, usualDocument } from './session-document.ts';
 import { streamHostRules } from './stream-host.ts';
@@ -40,6 +40,9 @@ export function principalsFromArn(arn: string): readonly Principal[] {
   const set = /^AWSReservedSSO_(.+)_[0-9a-f]{16}$/.exec(role ?? '')?.[1];
   return [...principal('permissionSet', set), ...principal('role', role)];
 }
+
+/** Nobody keeps more open; the list would go on otherwise as long as the service says so. */
+const SESSION_LIMIT = 10_000;
 
 export class AwsGatekeeper implements Gatekeeper {
   readonly #world: World;
@@ -97,6 +100,29 @@ export class AwsGatekeeper implements Gatekeeper {
         { action: 'ssm:TerminateSession', resource: session },
       ],
     };
+  }
+
+  async liveSessions(signal: AbortSignal): Promise<readonly LiveSession[]> {
+    const call = { action: 'ssm:DescribeSessions', doing: 'list the sessions that are open' };
+    const sessions: LiveSession[] = [];
+    let NextToken: string | undefined;
+    do {
+      const answer = await this.#api.ssm(call, signal, (sdk, client, options) =>
+        client.send(new sdk.DescribeSessionsCommand({ State: 'Active', MaxResults: 200, NextToken }), options),
+      );
+      for (const { SessionId, Owner = '', Target = '', DocumentName, StartDate } of answer.Sessions ?? []) {
+        if (SessionId === undefined) continue;
+        sessions.push({
+          id: SessionId,
+          owner: Owner,
+          target: Target,
+          ...(DocumentName !== undefined && { document: DocumentName }),
+          ...(StartDate !== undefined && { startedAt: StartDate.getTime() }),
+        });
+      }
+      NextToken = answer.NextToken;
+    } while (NextToken !== undefined && sessions.length < SESSION_LIMIT);
+    return sessions;
   }
 
   endSession(sessionId: string, signal: AbortSignal): Promise<void> {

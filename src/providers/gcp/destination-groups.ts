@@ -12,7 +12,7 @@ export interface DestinationGroup {
   readonly fqdns: readonly string[];
 }
 
-/** @throws CT_DENIED, CT_API_DISABLED … */
+/** @param region `-` for all of them. @throws CT_DENIED, CT_API_DISABLED … */
 export async function listDestinationGroups(
   api: GcpApi,
   project: string,
@@ -43,7 +43,8 @@ export async function listDestinationGroups(
     .flatMap(({ tunnelDestGroups }) => tunnelDestGroups ?? [])
     .map(({ name = '', cidrs = [], fqdns = [] }) => ({
       project,
-      region,
+      // Of `-`, all regions, each group says its own.
+      region: /\/locations\/([^/]+)\//.exec(name)?.[1] ?? region,
       name: name.split('/').at(-1)!,
       cidrs,
       fqdns,

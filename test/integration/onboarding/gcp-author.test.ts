@@ -139,6 +139,9 @@ suite('permissions of Google Cloud', () => {
     assert.equal(failure, undefined);
     assert.deepEqual(said(await world.plan(nobody)), []);
     assert.equal(await reach(world, ALICE, 22, 'bastion-g'), 'denied');
+    const group = `projects/${PROJECT}/iap_tunnel/locations/asia-northeast1/destGroups/private-sql`;
+    assert.deepEqual(world.lab.gcp.iam.policy(group).bindings, []);
+    assert.ok(!world.lab.gcp.iam.may(ALICE, 'compute.instances.list', `projects/${PROJECT}`));
   });
 
   test('leave alone what others gave, byte for byte', async (t) => {

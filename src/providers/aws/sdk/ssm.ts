@@ -6,6 +6,7 @@ export {
   CreateDocumentCommand,
   DeleteDocumentCommand,
   DescribeInstanceInformationCommand,
+  DescribeSessionsCommand,
   GetDocumentCommand,
   ListDocumentsCommand,
   ListDocumentVersionsCommand,

@@ -66,6 +66,7 @@ describe('a user', () => {
       id: ALICE,
       account: 'acme',
       name: 'alice',
+      principals: [{ cloud: 'gcp', kind: 'user', name: 'alice@example.com' }],
       source: 'application default credentials (user)',
     });
     assert.equal(gcp.asked.length, 1);
