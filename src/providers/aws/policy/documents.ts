@@ -61,7 +61,7 @@ export function documentContent(grant: Grant, facts: SubjectFacts): JsonValue {
     case 'socks':
       return openDocument(`everything that ${subject.name} reaches`);
     case 'run':
-      return commandDocument(`commands on ${subject.name}`, ['{{ command }}'], {
+      return commandDocument(`commands on ${subject.name}`, '{{ command }}', {
         command: { type: 'String', description: 'the command line' },
       });
     case 'logs':
@@ -69,7 +69,19 @@ export function documentContent(grant: Grant, facts: SubjectFacts): JsonValue {
   }
 }
 
+/** What a host is called by; anything else would be read by the shell of nobody, but a brace by Session Manager. */
+const HOST = /^[A-Za-z0-9._:%-]{1,255}$/;
+
 function portDocument(about: string, { host, port }: { readonly host?: string; readonly port: number }): JsonValue {
+  if (host !== undefined && !HOST.test(host)) {
+    throw new CloudtunError(
+      'CT_CONFIG',
+      `"${host}" cannot be written into a document: it is no name or address of a host`,
+      {
+        hint: 'write it into cloudtun.yaml as the machine before it looks it up',
+      },
+    );
+  }
   return {
     schemaVersion: '1.0',
     description: `cloudtun: ${about}`,
@@ -113,17 +125,13 @@ function openDocument(about: string): JsonValue {
   };
 }
 
-function commandDocument(
-  about: string,
-  command: readonly string[],
-  parameters: Readonly<Record<string, Parameter>>,
-): JsonValue {
+function commandDocument(about: string, command: string, parameters: Readonly<Record<string, Parameter>>): JsonValue {
   return {
     schemaVersion: '1.0',
     description: `cloudtun: ${about}`,
     sessionType: 'NonInteractiveCommands',
     parameters: parameters as JsonValue,
-    properties: { linux: { commands: command.join(' '), runAsElevated: false } },
+    properties: { linux: { commands: command, runAsElevated: false, separateOutputStream: true } },
   };
 }
 
@@ -139,14 +147,16 @@ function logDocument({ team, subject }: Grant): JsonValue {
       },
     );
   }
-  const quoted = `'${log.name}'`;
+  // No shell reads the command line of such a session: the agent splits it and starts the first word. So a shell is that word, and what
+  // is the caller's comes to it as arguments, which it does not read as commands. Without -f there is an empty argument, and $2 is none.
   const source = {
-    file: `tail -n {{ lines }} {{ follow }} -- ${quoted}`,
-    unit: `journalctl --no-pager -n {{ lines }} {{ follow }} -u ${quoted}`,
-    container: `docker logs --tail {{ lines }} {{ follow }} ${quoted} 2>&1`,
+    file: 'tail -n "$1" $2 -- "$4"',
+    unit: 'journalctl --no-pager -n "$1" $2 -u "$4"',
+    container: 'docker logs --tail "$1" $2 -- "$4" 2>&1',
   }[log.kind];
-  const parameters = { lines: LINES, follow: FOLLOW, word: WORD };
-  return commandDocument(`the log ${name}`, [source, "| grep --line-buffered -F -e '{{ word }}'"], parameters);
+  const script = `${source} | grep --line-buffered -F -e "$3"`;
+  const command = `sh -c '${script}' sh '{{ lines }}' '{{ follow }}' '{{ word }}' '${log.name}'`;
+  return commandDocument(`the log ${name}`, command, { lines: LINES, follow: FOLLOW, word: WORD });
 }
 
 /** For people: what a document leads to. */

@@ -30,6 +30,7 @@ function draftAws(grants: readonly Grant[], facts: AwsFacts, owner: string): Pol
   const teams = Map.groupBy(grants, ({ team }) => team);
   const policies = [...teams].flatMap(([team, those]) => teamResources(team, those, facts, owner, documents, grants));
   checkAttachments(policies);
+  checkNames(policies);
   const regions = new Set(documents.map(({ id }) => id.split('/')[1]));
   return {
     cloud: 'aws',
@@ -132,6 +133,24 @@ function summaryOf(grants: readonly Grant[]): string {
     'no shell, other document, command, tag or document change',
     ...(until === undefined ? [] : [`until ${isoDay(until)}`]),
   ].join('; ');
+}
+
+/** `a b` and `a-b` would have one policy, and so would the second part of `a` and a team `a-2`. */
+function checkNames(policies: readonly PolicyResource[]): void {
+  const seen = new Map<string, PolicyResource>();
+  for (const policy of policies.filter(({ kind }) => kind === 'policy')) {
+    const other = seen.get(policy.id);
+    if (other !== undefined) {
+      throw new CloudtunError(
+        'CT_CONFIG',
+        `the teams "${other.team}" and "${policy.team}" would both have the policy ${policy.name}`,
+        {
+          hint: 'rename one of them in cloudtun.yaml',
+        },
+      );
+    }
+    seen.set(policy.id, policy);
+  }
 }
 
 function checkAttachments(resources: readonly PolicyResource[]): void {

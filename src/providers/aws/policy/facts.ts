@@ -37,6 +37,8 @@ export interface AwsFacts {
   readonly region: string;
   /** By `subjectKey`. */
   readonly subjects: Readonly<Record<string, SubjectFacts>>;
+  /** The KMS key, as the account's Session Manager preferences have it, that sessions are encrypted with; by region. */
+  readonly sessionKeys?: Readonly<Record<string, string>>;
   /** Stand-ins: nobody was asked. */
   readonly isAssumed: boolean;
 }

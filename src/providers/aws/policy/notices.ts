@@ -17,17 +17,22 @@ const REFUSED = new Set([
   'localhost',
 ]);
 
+/** Names that are kept out of the name service (RFC 6761, RFC 6762), and what is none: an empty or too long part. */
+const UNKNOWN = /\.(example|invalid|test|local)\.?$|\.\.|^\.|[^.]{64}/;
+
 /** What whoever signs a draft should know of it before. */
 export function awsNotices(
   grants: readonly Grant[],
   facts: AwsFacts,
   members: (team: string) => readonly string[],
 ): readonly PolicyNotice[] {
-  return [
+  const all = [
     ...grants.flatMap((grant) => grantNotices(grant, facts)),
     ...[...new Set(grants.map(({ team }) => team))].flatMap((team) => teamNotices(team, grants, facts, members(team))),
     ...unionNotices(grants, facts),
   ];
+  // A team with several principals is said once.
+  return [...new Map(all.map((notice) => [JSON.stringify(notice), notice])).values()];
 }
 
 function grantNotices(grant: Grant, facts: AwsFacts): readonly PolicyNotice[] {
@@ -74,7 +79,9 @@ function grantNotices(grant: Grant, facts: AwsFacts): readonly PolicyNotice[] {
   const host = to?.host?.toLowerCase();
   if (host !== undefined && (REFUSED.has(host) || /^127\.|^::1$/.test(host)))
     notices.push(notice('warning', 'agent-refuses', `the agent does not forward to ${host}: nobody will get there`));
-  if (host !== undefined && isIP(host) === 0 && !host.includes('.'))
+  if (host !== undefined && UNKNOWN.test(host))
+    notices.push(notice('warning', 'unresolvable', `no name service of a network knows ${host}`));
+  else if (host !== undefined && isIP(host) === 0 && !host.includes('.'))
     notices.push(notice('remark', 'short-name', `${host} is looked up by ${machineLabel}, in its own search domain`));
   return notices;
 }
@@ -92,10 +99,10 @@ function teamNotices(
   const kinds = new Set(grants.map(({ principal }) => principal.kind));
   if ((kinds.has('role') || kinds.has('permissionSet')) && members.length === 0)
     notices.push({
-      level: 'warning',
+      level: 'remark',
       code: 'session-names',
       team,
-      text: `sessions are told apart by \${aws:userid}, which is not proved against AWS for roles: list the members, and their names are used as well`,
+      text: `own data channels are told apart by \${aws:userid} and a tag, which is not proved against AWS for roles: list the members, and their names are used`,
     });
   const tags = new Set(
     grants.flatMap((grant) => {

@@ -98,16 +98,13 @@ export function teamStatements(grants: readonly Grant[], facts: AwsFacts, names:
       Action: LOOKUPS,
       Resource: '*',
     } as const,
-    {
-      Sid: 'ReadOwnDocuments',
-      Effect: 'Allow',
-      Action: ['ssm:DescribeDocument', 'ssm:GetDocument'],
-      Resource: unique(
-        subjects.map(({ grant, facts: { region } }) =>
-          documentArn(facts, region, pinnedName(grant.subject.name, grant.verb)),
-        ),
+    ...listed(
+      { Sid: 'ReadOwnDocuments', Effect: 'Allow', Action: ['ssm:DescribeDocument', 'ssm:GetDocument'] },
+      subjects.map(({ grant, facts: { region } }) =>
+        documentArn(facts, region, pinnedName(grant.subject.name, grant.verb)),
       ),
-    } as const,
+    ),
+    ...keyStatements(subjects, facts),
   ];
   return [
     ...allowances.map((one): Statement => withCondition(one, inTime)),
@@ -120,8 +117,23 @@ interface Subject {
   readonly facts: SubjectFacts;
 }
 
-/** Documents of one statement; a policy that is split is split between statements. */
-const DOCUMENTS_A_STATEMENT = 20;
+/** Resources of one statement; a policy that is too large is split between statements. */
+const RESOURCES_A_STATEMENT = 20;
+
+/**
+ * A name as a text in a policy: nothing in it stands for anything else ("reference_policies_variables", "special characters"). Somebody
+ * who calls a database user `*` is given the user of that name.
+ */
+export const literal = (text: string) => text.replaceAll(/[*?$]/g, (sign) => `\${${sign}}`);
+
+/** A statement over resources, as often as they need it; none without any. */
+function listed(statement: Omit<Statement, 'Resource'>, resources: readonly string[]): readonly Statement[] {
+  return chunks(unique(resources), RESOURCES_A_STATEMENT).map((some, index) => ({
+    ...statement,
+    Sid: index === 0 ? statement.Sid : `${statement.Sid}${index + 1}`,
+    Resource: some,
+  }));
+}
 
 /** One statement for a machine and what is opened on it (rules 1 and 2). */
 function sessionStatements(subjects: readonly Subject[], facts: AwsFacts): readonly Statement[] {
@@ -132,7 +144,7 @@ function sessionStatements(subjects: readonly Subject[], facts: AwsFacts): reado
     const documents = unique(
       those.map(({ grant }) => documentArn(facts, region, pinnedName(grant.subject.name, grant.verb))),
     );
-    return chunks(documents, DOCUMENTS_A_STATEMENT).flatMap((some): readonly Statement[] => {
+    return chunks(documents, RESOURCES_A_STATEMENT).flatMap((some): readonly Statement[] => {
       count += 1;
       const target = machineArn(facts, region, machine);
       const start: Statement = {
@@ -145,7 +157,7 @@ function sessionStatements(subjects: readonly Subject[], facts: AwsFacts): reado
       if (machine.kind === 'id') return [start];
       // The tag is asked of the machine alone. Of a document, which has none, it would never hold; and "if exists" would hold for every
       // machine without the tag. IAM judges machine and document each for itself in any case.
-      const tagged = { StringEquals: { [`ssm:resourceTag/${machine.key}`]: machine.value } };
+      const tagged = { StringEquals: { [`ssm:resourceTag/${machine.key}`]: literal(machine.value) } };
       return [
         withCondition({ ...start, Sid: `Start${count}Tagged`, Resource: target }, tagged),
         { ...start, Sid: `Start${count}Documents`, Resource: some },
@@ -162,9 +174,11 @@ function ownSessions(facts: AwsFacts, names: SessionNames, subjects: readonly Su
   const regions = unique(subjects.map(({ facts: { region } }) => region));
   const session = (pattern: string) =>
     regions.map((region) => `arn:${facts.partition}:ssm:${region}:${facts.account}:session/${pattern}`);
+  const members = names.hasRoles ? names.members.filter(isSessionName) : [];
   const patterns = [
     ...(names.hasUsers ? [`\${aws:username}-*`] : []),
-    ...(names.hasRoles ? [`\${aws:userid}-*`, ...names.members.filter(isSessionName).map((name) => `${name}-*`)] : []),
+    `\${aws:userid}-*`,
+    ...members.map((name) => `${name}-*`),
   ];
   return [
     {
@@ -173,6 +187,20 @@ function ownSessions(facts: AwsFacts, names: SessionNames, subjects: readonly Su
       Action: 'ssmmessages:OpenDataChannel',
       Resource: patterns.flatMap(session),
     },
+    // Session ids of roles begin with a session name that no variable has. Where nobody says the names, the tag of the session does;
+    // whether it is there for this action is not documented, and its being absent must not lock everybody out: a channel takes the
+    // session's token besides, which only its owner is given.
+    ...(names.hasRoles && members.length === 0
+      ? [
+          {
+            Sid: 'OwnDataChannelByTag',
+            Effect: 'Allow',
+            Action: 'ssmmessages:OpenDataChannel',
+            Resource: session('*'),
+            Condition: { StringEqualsIfExists: { 'ssm:resourceTag/aws:ssmmessages:session-id': `\${aws:userid}` } },
+          } as const,
+        ]
+      : []),
     {
       Sid: 'OwnSessions',
       Effect: 'Allow',
@@ -198,7 +226,7 @@ function loginStatements(subjects: readonly Subject[], facts: AwsFacts): readonl
   const { partition, account } = facts;
   const tokens = subjects.flatMap(({ grant: { verb, subject }, facts: { region, databaseIds = [] } }) =>
     verb === 'connect' && subject.iamAuth && subject.user !== undefined
-      ? databaseIds.map((id) => `arn:${partition}:rds-db:${region}:${account}:dbuser:${id}/${subject.user}`)
+      ? databaseIds.map((id) => `arn:${partition}:rds-db:${region}:${account}:dbuser:${id}/${literal(subject.user!)}`)
       : [],
   );
   const secrets = subjects.flatMap(({ grant: { verb }, facts: { secretArn } }) =>
@@ -216,29 +244,43 @@ function loginStatements(subjects: readonly Subject[], facts: AwsFacts): readonl
         Resource: machineArn(facts, subject.region, machine),
         Condition: {
           StringEquals: {
-            'ec2:osuser': subject.osUser ?? 'ec2-user',
-            ...(machine.kind === 'tag' && { [`aws:ResourceTag/${machine.key}`]: machine.value }),
+            'ec2:osuser': literal(subject.osUser ?? 'ec2-user'),
+            ...(machine.kind === 'tag' && { [`aws:ResourceTag/${machine.key}`]: literal(machine.value) }),
           },
         },
       },
     ];
   });
   return [
-    ...(tokens.length > 0
-      ? [{ Sid: 'DatabaseLogin', Effect: 'Allow', Action: 'rds-db:connect', Resource: unique(tokens) } as const]
-      : []),
-    ...(secrets.length > 0
-      ? [
-          {
-            Sid: 'DatabaseSecret',
-            Effect: 'Allow',
-            Action: 'secretsmanager:GetSecretValue',
-            Resource: unique(secrets),
-          } as const,
-        ]
-      : []),
+    ...listed({ Sid: 'DatabaseLogin', Effect: 'Allow', Action: 'rds-db:connect' }, tokens),
+    ...listed({ Sid: 'DatabaseSecret', Effect: 'Allow', Action: 'secretsmanager:GetSecretValue' }, secrets),
     ...keys,
   ];
+}
+
+/** Sessions that run something are encrypted with a key where the account wants that; those of ports never are. */
+function keyStatements(
+  subjects: readonly Subject[],
+  { partition, account, sessionKeys = {} }: AwsFacts,
+): readonly Statement[] {
+  const running = subjects.filter(({ grant: { verb } }) => verb === 'run' || verb === 'logs');
+  return unique(running.map(({ facts: { region } }) => region)).flatMap((region, index): readonly Statement[] => {
+    const key = sessionKeys[region];
+    if (key === undefined) return [];
+    const alias = /^(?:arn:.*:)?(alias\/.+)$/.exec(key)?.[1];
+    return [
+      {
+        Sid: `SessionKey${index + 1}`,
+        Effect: 'Allow',
+        Action: 'kms:GenerateDataKey',
+        Resource:
+          key.startsWith('arn:') && alias === undefined
+            ? key
+            : `arn:${partition}:kms:${region}:${account}:key/${alias === undefined ? key : '*'}`,
+        ...(alias !== undefined && { Condition: { 'ForAnyValue:StringEquals': { 'kms:ResourceAliases': alias } } }),
+      },
+    ];
+  });
 }
 
 /** What would go around the pins (rule 3), and make somebody else's machine one of theirs (rule 4). They have no end. */
@@ -264,7 +306,8 @@ function denials(subjects: readonly Subject[], facts: AwsFacts, hasOtherLogins: 
             Effect: 'Deny',
             Action: ['ec2:CreateTags', 'ec2:DeleteTags'],
             Resource: '*',
-            Condition: { 'ForAnyValue:StringEquals': { 'aws:TagKeys': tags } },
+            // Names of condition keys have no case, so a machine with the tag Role is one with the tag role.
+            Condition: { 'ForAnyValue:StringEqualsIgnoreCase': { 'aws:TagKeys': tags.map(literal) } },
           } as const,
         ]
       : []),

@@ -1,5 +1,6 @@
 import { type HclBody, hclBlock, hclReference } from '../../../onboarding/core/hcl.ts';
 import type { ExportFile, JsonValue, PolicyDraft, PolicyResource } from '../../policy-author.ts';
+import { versionName } from './marks.ts';
 
 /** The provider that the resources are of ("registry.terraform.io/providers/hashicorp/aws"). */
 const VERSION = '>= 5.40';
@@ -42,6 +43,7 @@ function documentBlock({ name, content, id }: PolicyResource, alias: string | un
     document_type: 'Session',
     document_format: 'JSON',
     content: JSON.stringify(document, undefined, 2),
+    version_name: versionName(document),
     tags,
   });
 }
