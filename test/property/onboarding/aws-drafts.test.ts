@@ -59,9 +59,13 @@ function givenTo(catalogue: Catalogue, principal: Principal): readonly Thing[] {
   );
 }
 
-/** Of a role, only sessions that are named after a member are known to be one's own in both forms of their ids (iam.md 4.2). */
+/**
+ * Of a role, sessions that are named after a member are known to be one's own in both forms of their ids; where a team names no members,
+ * the tag of a session says whose it is (iam.md 4.2).
+ */
 const isSurelyNamed = (catalogue: Catalogue, principal: Principal, name: string) =>
-  principal.kind === 'user' || teamsOf(catalogue, principal).some(({ members = [] }) => members.includes(name));
+  principal.kind === 'user' ||
+  teamsOf(catalogue, principal).some(({ members = [] }) => members.length === 0 || members.includes(name));
 
 test(`team check finds what ${JUDGED} random catalogues list, and nothing else`, async (t) => {
   let [open, shut] = [0, 0];
@@ -211,8 +215,18 @@ function asksOf(given: readonly Thing[], own: readonly string[], userId: string)
       resource: `arn:aws:rds-db:${REGION}:${ACCOUNT}:dbuser:db-of-orders-prod/admin`,
       expected: false,
     },
-    ...own.map((name) => ({ action: 'ssmmessages:OpenDataChannel', resource: sessionOf(name), expected: isAnybody })),
-    { action: 'ssmmessages:OpenDataChannel', resource: sessionOf('mallory'), expected: false },
+    ...own.map((name) => ({
+      action: 'ssmmessages:OpenDataChannel',
+      resource: sessionOf(name),
+      context: owner(userId),
+      expected: isAnybody,
+    })),
+    {
+      action: 'ssmmessages:OpenDataChannel',
+      resource: sessionOf('mallory'),
+      context: owner('AROAOTHER:mallory'),
+      expected: false,
+    },
     ...own.map((name) => ({
       action: 'ssm:TerminateSession',
       resource: sessionOf(name),
@@ -304,8 +318,8 @@ test(`two evaluators find in the policies of ${SIMULATED} random catalogues what
         const [member] = teamsOf(catalogue, principal).flatMap(({ members = [] }) => members);
         const name = isUser ? principal.name : (member ?? 'nobody');
         const userId = isUser ? 'AIDAEXAMPLE' : `AROAEXAMPLE:${name}`;
-        // Both forms of ids; of a role without members the short one is known to be nobody's (iam.md 4.2).
-        const own = isUser ? [name] : member === undefined ? [userId] : [name, userId];
+        // Both forms of ids (iam.md 4.2).
+        const own = [name, userId];
         const context = {
           'aws:userid': userId,
           'aws:CurrentTime': new Date(RANDOM_AT).toISOString(),

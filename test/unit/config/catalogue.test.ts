@@ -281,7 +281,7 @@ suite('finding and merging', () => {
       saidTtl: undefined,
       grace: 9_000,
       maxBytes: undefined,
-    journal: { isRequired: true },
+      journal: { isRequired: true },
       keepActive: false,
       sessions: 1,
       bind: ['127.0.0.1'],
