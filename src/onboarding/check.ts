@@ -45,8 +45,12 @@ export function checkTeams({ catalogue, drafted, at, somebody, othersOf, cloud }
     ...notDrafted(catalogue, drafted, cloud),
     ...warningsOf(catalogue, drafted, at),
   ];
+  return { at, people, access, findings: worstFirst(findings) };
+}
+
+export function worstFirst(findings: readonly Finding[]): readonly Finding[] {
   const rank = ({ level }: Finding) => ['finding', 'warning', 'remark'].indexOf(level);
-  return { at, people, access, findings: [...findings].sort((one, two) => rank(one) - rank(two)) };
+  return [...findings].sort((one, two) => rank(one) - rank(two));
 }
 
 /** Grants in clouds that cloudtun writes no permissions for: nothing is said of them by any draft. */

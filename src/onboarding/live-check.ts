@@ -1,5 +1,6 @@
 import type { Selection } from '../config/tunnel-settings.ts';
-import { asCloudtunError, CloudtunError } from '../domain/errors.ts';
+import { ERROR_CATALOGUE } from '../domain/error-catalogue.ts';
+import { asCloudtunError } from '../domain/errors.ts';
 import type { Millis } from '../domain/millis.ts';
 import type { ProviderId } from '../domain/target.ts';
 import type { ForeignPolicy, Judgement, Person, PolicyAuthor } from '../providers/policy-author.ts';
@@ -150,7 +151,7 @@ export async function checkLive(
   const asked = check.access.filter((one) => isInScope(one, scope));
   const said = (index: number) => onStep(`asking the simulator: ${index + 1} of ${asked.length}`);
   const { simulated, unasked } = await simulateAccess(asked, live, said, signal);
-  return { check, beside: [...live.unasked, ...unasked, ...differencesToCloud(simulated)] };
+  return { check, beside: distinct([...live.unasked, ...unasked, ...differencesToCloud(simulated)]) };
 }
 
 /** Where what a cloud does now is not what the catalogue would have it do. Pure. */
@@ -158,6 +159,8 @@ function differencesToCloud(simulated: readonly SimulatedAccess[]): readonly Fin
   return simulated.flatMap(({ access, judgement }): readonly Finding[] => {
     const { attempt, person, decision } = access;
     if (judgement.decision === decision || judgement.decision === 'unknown') return [];
+    // A way around that the simulator sees shut may be open by a reading of the documentation that it does not have.
+    if (judgement.decision === 'denied' && attempt.verb === undefined) return [];
     const now = judgement.decision === 'allowed' ? 'allows it now' : 'denies it now';
     const then = decision === 'allowed' ? 'would allow it' : 'would not';
     return [
@@ -166,16 +169,19 @@ function differencesToCloud(simulated: readonly SimulatedAccess[]): readonly Fin
         code: 'cloud-differs',
         people: [person.name],
         subject: attempt.subject,
-        text: `${person.name}, ${attempt.id}: ${access.place} ${now}, and the permissions of the catalogue ${then}: cloudtun team plan shows what is missing`,
+        text: `${person.name}, ${attempt.id}: ${access.place} ${now}, and the permissions of the catalogue ${then}: see cloudtun team plan`,
       },
     ];
   });
 }
 
-/** Missing rights leave an answer that is less than it could be; anything else is a failure. */
+/** Missing rights leave an answer that is less than it could be, and a target that is gone is what a check is for; anything else is a failure. */
 function unaskedFinding(failure: unknown, what: string): Finding {
   const error = asCloudtunError(failure);
-  if (error.code !== 'CT_DENIED') throw failure instanceof CloudtunError ? failure : error;
+  const { kind } = ERROR_CATALOGUE[error.code];
+  const asked = error.details.flatMap(([name, text]) => (name === 'asked for' ? [` (${text})`] : []));
+  if (kind === 'target') return { level: 'finding', code: 'target-missing', text: `${error.message}${asked.join('')}` };
+  if (kind !== 'denied') throw failure;
   return { level: 'warning', code: 'unasked', text: `${what}: ${error.message}` };
 }
 

@@ -91,11 +91,12 @@ export default class TeamCheck extends TeamCommand {
     const verb = GRANT_VERBS.find((one) => one === flags.verb);
     const question = await this.question(flags);
     const scope = await this.#scope(question, args.person, args.target, flags.target);
+    const { worstFirst } = await import('../../onboarding/check.ts');
     const { check, beside } = flags.live
       ? await this.#askLive(question, scope, at)
       : { check: await this.#judge(question, at, scope), beside: [] };
     const access = check.access.filter((one) => isInScope(one, scope));
-    const findings = [...check.findings, ...beside].filter((one) => concerns(one, scope));
+    const findings = worstFirst([...check.findings, ...beside]).filter((one) => concerns(one, scope));
     const answers = await this.#answers(question, scope, access, { at, ...(verb && { verb }) });
     const other =
       flags.against === undefined ? undefined : await this.#against(flags.against, question, at, scope, access);
