@@ -68,7 +68,7 @@ export class Journal implements AuditSink {
   record(event: AuditEvent): void {
     try {
       if (this.#isClosed) throw new Error('it is closed');
-      this.#append({ time: isoTime(this.#world.clock.wall()), ...shortened(event) });
+      this.#append(shortened(event));
     } catch (error) {
       const why = `the journal ${this.path} cannot be written: ${reason(error)}`;
       if (this.#options.isRequired === false) this.#warn(why);
@@ -92,14 +92,16 @@ export class Journal implements AuditSink {
     await this.#pace?.ended();
   }
 
-  #append(fields: Readonly<Record<string, LineValue>>): void {
+  #append(event: AuditEvent): void {
+    // After a segment was begun: its first line is the earlier one.
+    const timed = (): Readonly<Record<string, LineValue>> => ({ time: isoTime(this.#world.clock.wall()), ...event });
     if (this.place.kind === 'file') {
       this.#shared ??= new SharedFile(this.path, this.#world.random.uuid());
-      this.#shared.append(fields);
+      this.#shared.append(timed());
       return;
     }
     const segment = this.#current();
-    segment.append(fields);
+    segment.append(timed());
     this.#pace ??= this.#options.pace?.(this.place);
     this.#pace?.wrote(segment.head);
   }

@@ -34,21 +34,21 @@ export interface JournalReading {
  * Reads what a journal has beyond a position, its own lines about segments included (`segment-began`, `segment-ended`).
  *
  * @param path a directory of segments or one file; one that is not there has no lines
- * @param options.since wall clock: files that were not written since are passed over, and earlier lines left out
+ * @param options.touchedSince wall clock: files that were not written since are passed over
  * @throws what the file system throws
  */
 export function readJournal(
   path: string,
   from: JournalPosition = {},
-  options: { readonly since?: Millis | undefined } = {},
+  options: { readonly touchedSince?: Millis | undefined } = {},
 ): JournalReading {
-  const { since = Number.NEGATIVE_INFINITY } = options;
-  const lines: JournalLine[] = [];
+  const { touchedSince = Number.NEGATIVE_INFINITY } = options;
+  const lines: { readonly order: number; readonly read: JournalLine }[] = [];
   const position: Record<string, { lines: number; byteCount: number }> = {};
   for (const { segment, file, path: place, size, modified } of filesOf(path)) {
     const before = from[segment] ?? { lines: 0, byteCount: 0 };
     position[segment] = before;
-    if (modified < since || size <= before.byteCount) continue;
+    if (modified < touchedSince || size <= before.byteCount) continue;
     const read = readFrom(place, before.byteCount);
     if (read === undefined) continue;
     const { lines: found, rest } = splitLines(read);
@@ -56,16 +56,19 @@ export function readJournal(
       lines: before.lines + found.length,
       byteCount: before.byteCount + read.length - rest.length,
     };
-    let time = 0;
+    let [time, order] = [0, 0];
     for (const [index, bytes] of found.entries()) {
       const event = readRecord(bytes);
       if (event === undefined) continue;
       time = parseIsoTime(String(event.time)) ?? time;
-      if (time >= since) lines.push({ segment, file, line: before.lines + index + 1, time, event });
+      // A clock that was set back must not take lines of one segment out of their order.
+      order = Math.max(order, time);
+      lines.push({ order, read: { segment, file, line: before.lines + index + 1, time, event } });
     }
   }
   // Stable: what has the same time keeps the order of its file.
-  return { lines: lines.sort((one, two) => one.time - two.time), position };
+  lines.sort((one, two) => one.order - two.order);
+  return { lines: lines.map(({ read }) => read), position };
 }
 
 interface FoundFile {

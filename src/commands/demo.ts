@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { type JournalPosition, readJournal } from '../audit/read-journal.ts';
 import { BaseCommand } from '../cli/base-command.ts';
 import { ForwardScreen } from '../cli/forward-screen.ts';
+import { auditLine, isAboutJournal } from '../cli/present/audit-lines.ts';
 import { CHAPTERS, type Chapter } from '../cli/present/demo-story.ts';
-import { journalLines } from '../cli/present/journal-lines.ts';
 import { composeApp } from '../compose.ts';
 import { type DatabaseForm, NO_CATALOGUE } from '../config/catalogue.ts';
 import type { LocalEndpoint } from '../domain/endpoint.ts';
@@ -109,7 +109,7 @@ export default class Demo extends BaseCommand {
     const report = await forward.closed;
     const openSessions = part.openSessions(lab);
     const { lines, position } = readJournal(app.journalPath, this.#shown);
-    const news = journalLines(lines);
+    const news = lines.filter((line) => !isAboutJournal(line)).map(auditLine);
     this.#shown = position;
     this.#say(...news, '', closedLine(report), `sessions open in the cloud now: ${openSessions}`);
     if (openSessions > 0) throw new CloudtunError('CT_INTERNAL', `the demo left ${openSessions} sessions open`);

@@ -16,13 +16,13 @@ suite('demo', () => {
     assert.deepEqual([code, stderr], [0, '']);
     assert.match(stdout, /^ready 127\.0\.0\.1:\d+ -> prod \(MySQL 8\.0, aws ap-northeast-1, via bastion-a, expires/m);
     assert.match(stdout, /^id {2}name .*\n48 {2}Ana Kovac +HR +shipped +97\.25$/m);
-    assert.match(stdout, /^\d\d:\d\d:\d\d open .*user\/alice target=prod /m);
+    assert.match(stdout, /^\d\d:\d\d:\d\d [0-9a-f]{8} open +alice -> prod via /m);
     assert.match(
       stdout,
       /^ready 127\.0\.0\.1:\d+ -> reports \(PostgreSQL 15, gcp acme-practice, via private-sql, expires/m,
     );
     assert.equal(stdout.match(/^48 {2}Ana Kovac +HR +shipped +97\.25$/gm)?.length, 2);
-    assert.match(stdout, /^\d\d:\d\d:\d\d open .*alice@example\.com target=reports /m);
+    assert.match(stdout, /^\d\d:\d\d:\d\d [0-9a-f]{8} open +alice@example\.com -> reports via /m);
     const endings = /^closed after .*, 1 connection, .* down, .* up\nsessions open in the cloud now: 0$/gm;
     assert.equal(stdout.match(endings)?.length, 2);
     assert.deepEqual(
