@@ -159,7 +159,13 @@ export function ssmDocumentChanges(context: ApiContext): Readonly<Record<string,
         TagList: Object.entries(tagged(input, call).tags ?? {}).map(([Key, Value]) => ({ Key, Value })),
       }),
     },
-    // Judged like any call, so that a grant can be seen to leave it out; there is nothing behind it.
+    // These two are judged like any call, so that a grant can be seen to leave them out; there is nothing behind them.
+    ModifyDocumentPermission: {
+      resources,
+      run: () => {
+        throw new AwsFault('UnsupportedOperationException', 400, 'The lab shares no documents.');
+      },
+    },
     SendCommand: {
       resources: (input, call) => [
         documentResource(context, call, input.text('DocumentName') ?? '*'),

@@ -38,7 +38,7 @@ function draftAws(grants: readonly Grant[], facts: AwsFacts, owner: string): Pol
     scope: facts.account,
     owner,
     resources: [...documents, ...policies],
-    notices: awsNotices(grants, facts, (team) => teams.get(team)?.[0]?.members ?? []),
+    notices: awsNotices(grants, facts),
   };
 }
 
@@ -88,7 +88,6 @@ function teamResources(
   const statements = teamStatements(unlike, facts, {
     hasUsers: principals.some(({ kind }) => kind === 'user'),
     hasRoles: principals.some(({ kind }) => kind !== 'user'),
-    members: grants[0]?.members ?? [],
     hasOtherLogins: all.some(({ verb, principal: { kind, name: one } }) => verb === 'ssh' && isOne(kind, one)),
   });
   const own = new Set(unlike.map((grant) => pinnedName(grant.subject.name, grant.verb)));

@@ -21,14 +21,10 @@ const REFUSED = new Set([
 const UNKNOWN = /\.(example|invalid|test|local)\.?$|\.\.|^\.|[^.]{64}/;
 
 /** What whoever signs a draft should know of it before. */
-export function awsNotices(
-  grants: readonly Grant[],
-  facts: AwsFacts,
-  members: (team: string) => readonly string[],
-): readonly PolicyNotice[] {
+export function awsNotices(grants: readonly Grant[], facts: AwsFacts): readonly PolicyNotice[] {
   const all = [
     ...grants.flatMap((grant) => grantNotices(grant, facts)),
-    ...[...new Set(grants.map(({ team }) => team))].flatMap((team) => teamNotices(team, grants, facts, members(team))),
+    ...[...new Set(grants.map(({ team }) => team))].flatMap((team) => teamNotices(team, grants, facts)),
     ...unionNotices(grants, facts),
   ];
   // A team with several principals is said once.
@@ -86,23 +82,18 @@ function grantNotices(grant: Grant, facts: AwsFacts): readonly PolicyNotice[] {
   return notices;
 }
 
-function teamNotices(
-  team: string,
-  all: readonly Grant[],
-  facts: AwsFacts,
-  members: readonly string[],
-): readonly PolicyNotice[] {
+function teamNotices(team: string, all: readonly Grant[], facts: AwsFacts): readonly PolicyNotice[] {
   const grants = all.filter((grant) => grant.team === team);
   const notices: PolicyNotice[] = [];
   if (grants.every(({ until }) => until === undefined))
     notices.push({ level: 'warning', code: 'no-expiry', team, text: 'it has no end: give it an until' });
   const kinds = new Set(grants.map(({ principal }) => principal.kind));
-  if ((kinds.has('role') || kinds.has('permissionSet')) && members.length === 0)
+  if (kinds.has('role') || kinds.has('permissionSet'))
     notices.push({
       level: 'remark',
       code: 'session-names',
       team,
-      text: `own data channels are told apart by \${aws:userid} and a tag, which is not proved against AWS for roles: list the members, and their names are used`,
+      text: `own data channels are told apart by \${aws:userid} and by the tag of the session; for roles, AWS does not document which of them counts`,
     });
   const tags = new Set(
     grants.flatMap((grant) => {

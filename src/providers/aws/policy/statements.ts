@@ -65,8 +65,6 @@ const WAYS_AROUND = [
 export interface SessionNames {
   readonly hasUsers: boolean;
   readonly hasRoles: boolean;
-  /** Of the team's members, as the catalogue has them. */
-  readonly members: readonly string[];
   /** Whether one of its principals may log in to a machine by another team: what this team denies would hold for that too. */
   readonly hasOtherLogins: boolean;
 }
@@ -166,20 +164,12 @@ function sessionStatements(subjects: readonly Subject[], facts: AwsFacts): reado
   });
 }
 
-/** What STS takes as a session name; anything else, a `*` above all, would be a pattern. */
-const isSessionName = (name: string) => /^[\w+=,.@-]{2,64}$/.test(name);
-
 /** The data channel, and ending and resuming what one has begun oneself (iam.md 4.2). */
 function ownSessions(facts: AwsFacts, names: SessionNames, subjects: readonly Subject[]): readonly Statement[] {
   const regions = unique(subjects.map(({ facts: { region } }) => region));
   const session = (pattern: string) =>
     regions.map((region) => `arn:${facts.partition}:ssm:${region}:${facts.account}:session/${pattern}`);
-  const members = names.hasRoles ? names.members.filter(isSessionName) : [];
-  const patterns = [
-    ...(names.hasUsers ? [`\${aws:username}-*`] : []),
-    `\${aws:userid}-*`,
-    ...members.map((name) => `${name}-*`),
-  ];
+  const patterns = [...(names.hasUsers ? [`\${aws:username}-*`] : []), `\${aws:userid}-*`];
   return [
     {
       Sid: 'OwnDataChannel',
@@ -187,10 +177,10 @@ function ownSessions(facts: AwsFacts, names: SessionNames, subjects: readonly Su
       Action: 'ssmmessages:OpenDataChannel',
       Resource: patterns.flatMap(session),
     },
-    // Session ids of roles begin with a session name that no variable has. Where nobody says the names, the tag of the session does;
-    // whether it is there for this action is not documented, and its being absent must not lock everybody out: a channel takes the
-    // session's token besides, which only its owner is given.
-    ...(names.hasRoles && members.length === 0
+    // Session ids of roles begin with a session name that no variable has; the tag of the session says whose it is. Whether the tag is
+    // there for this action is not documented, and its being absent must not lock everybody out: a channel takes the session's token
+    // besides, which is given only to whoever starts or resumes it.
+    ...(names.hasRoles
       ? [
           {
             Sid: 'OwnDataChannelByTag',
