@@ -1,15 +1,18 @@
+import type { NamedSink } from './audit/deliver-journal.ts';
 import type { JournalOptions } from './audit/journal.ts';
 import type { PacedCheckpoints } from './audit/paced-checkpoints.ts';
 import type { HopOpener, TunnelOpener } from './broker/broker-types.ts';
 import { type Candidates, type CloudQuestion, candidateClouds } from './broker/candidate-clouds.ts';
 import { type CandidateCloud, combinedFailure } from './broker/settle-cloud.ts';
 import { StartLimiter } from './broker/start-limiter.ts';
+import type { SinkSettings } from './config/journal-settings.ts';
 import { placeIn } from './config/tunnel-settings.ts';
-import { asCloudtunError } from './domain/errors.ts';
+import { asCloudtunError, CloudtunError } from './domain/errors.ts';
 import type { ProviderId } from './domain/target.ts';
 import type { App, AppQuestion, ProviderSet } from './plan/app.ts';
 import type { Prompts } from './providers/provider.ts';
 import type { Cloud } from './providers/registry.ts';
+import { hostUser } from './runtime/host-user.ts';
 import { Lifetime } from './runtime/lifetime.ts';
 import type { NetworkSettings } from './runtime/network.ts';
 import type { WakeWatch } from './runtime/wake-watch.ts';
@@ -115,6 +118,17 @@ export async function composeApp(
       import('./runtime/resolve-host.ts'),
       import('./broker/shared-looks.ts'),
     ]);
+    const sinks = question.journal?.sinks ?? [];
+    // Behind the journal's own end, which is a line as well.
+    if (sinks.length > 0) {
+      const { deliverAtTheEnd, deliverNowAndThen } = await import('./audit/deliver-sinks.ts');
+      const send = async () => {
+        await using logs = cloudLogs(world, sinks, clouds);
+        await deliverAtTheEnd(world, journal.path, logs.sinks);
+      };
+      lifetime.defer(send);
+      lifetime.use(deliverNowAndThen(world, send));
+    }
     const journal = lifetime.use(new Journal(world, journalOptions(world, question, PacedCheckpoints)));
     const network = lifetime.use(await networkSettings(world));
     const { candidates, providers, firstSteps } = lifetime.use(
@@ -143,6 +157,26 @@ export async function composeApp(
     await lifetime[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+/** The logs that the journal is sent to, each opened when there is something to send. Disposing it closes their connections. */
+export function cloudLogs(
+  world: World,
+  settings: readonly SinkSettings[],
+  clouds?: Clouds,
+): AsyncDisposable & { readonly sinks: readonly NamedSink[] } {
+  const lifetime = new Lifetime();
+  const sinks = settings.map(({ name, cloud, log, place }): NamedSink => {
+    const open = async () => {
+      const question = { cloud, said: place, selection: place };
+      const { providers } = lifetime.use(await composeProviders(world, question, {}, clouds));
+      const found = await providers[0]?.cloudLog?.(log, hostUser().host);
+      if (found !== undefined) return found;
+      throw new CloudtunError('CT_CONFIG', `${cloud} has no log service that a journal is sent to`);
+    };
+    return { name, open };
+  });
+  return { sinks, [Symbol.asyncDispose]: () => lifetime[Symbol.asyncDispose]() };
 }
 
 function journalOptions(

@@ -1,7 +1,9 @@
 import { dirname, isAbsolute, resolve } from 'node:path';
 import { parseDuration } from '../domain/duration.ts';
 import type { Millis } from '../domain/millis.ts';
+import type { PlaceKey, ProviderId } from '../domain/target.ts';
 import type { Catalogue } from './catalogue.ts';
+import type { AuditEntry } from './schema.ts';
 
 /** What the catalogue says of the record of use. */
 export interface JournalSettings {
@@ -11,17 +13,55 @@ export interface JournalSettings {
   readonly isRequired: boolean;
   /** For ever when absent. */
   readonly keep?: Millis;
+  /** Where it is sent to as well; none when absent. */
+  readonly sinks?: readonly SinkSettings[];
+}
+
+/** A log of a cloud's log service that the journal is sent to. */
+export interface SinkSettings {
+  /** `cloudwatch:/cloudtun/audit`: for people, and what its state is kept under. */
+  readonly name: string;
+  readonly cloud: ProviderId;
+  /** As the cloud names it. */
+  readonly log: string;
+  readonly place: Readonly<Partial<Record<PlaceKey, string>>>;
 }
 
 /** A path without a root is one from the directory of the file that says it: one journal, wherever a command is started. */
-export function journalSettings({ audit, policy, files }: Catalogue): JournalSettings {
+export function journalSettings({
+  audit,
+  policy,
+  files,
+}: Pick<Catalogue, 'audit' | 'policy' | 'files'>): JournalSettings {
   const { journal, keep } = audit;
   const kept = keep === undefined ? undefined : parseDuration(keep, 'audit.keep');
   return {
     isRequired: policy.journal !== 'warn',
     ...(journal !== undefined && journal !== 'default' && { configured: rooted(journal, files[0]) }),
     ...(kept !== undefined && { keep: kept }),
+    ...(audit.sinks !== undefined && { sinks: audit.sinks.flatMap(sinkSettings) }),
   };
+}
+
+function sinkSettings({ cloudwatch, cloudLogging }: NonNullable<AuditEntry['sinks']>[number]): readonly SinkSettings[] {
+  const sink = (kind: string, cloud: ProviderId, log: string, place: SinkSettings['place']): SinkSettings => ({
+    name: [kind, ...Object.values(place), log].join(':'),
+    cloud,
+    log,
+    place,
+  });
+  const said = (place: Readonly<Partial<Record<PlaceKey, string | undefined>>>) =>
+    Object.fromEntries(Object.entries(place).filter(([, value]) => value !== undefined));
+  return [
+    ...(cloudwatch === undefined
+      ? []
+      : [
+          sink('cloudwatch', 'aws', cloudwatch.group, said({ profile: cloudwatch.profile, region: cloudwatch.region })),
+        ]),
+    ...(cloudLogging === undefined
+      ? []
+      : [sink('cloudLogging', 'gcp', cloudLogging.log, said({ project: cloudLogging.project }))]),
+  ];
 }
 
 function rooted(path: string, file: string | undefined): string {

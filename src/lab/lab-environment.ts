@@ -38,6 +38,7 @@ const SERVICES = [
   'SSO_ADMIN',
   'IAM',
   'CLOUDTRAIL',
+  'CLOUDWATCH_LOGS',
 ];
 const UNSET = [
   'AWS_PROFILE',

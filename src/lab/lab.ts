@@ -19,6 +19,7 @@ import { databaseLogin } from './aws/iam/database-login.ts';
 import { IamDirectory } from './aws/iam/iam-directory.ts';
 import { IamGate } from './aws/iam/iam-gate.ts';
 import type { Inventory } from './aws/inventory.ts';
+import { LogGroups } from './aws/log-groups.ts';
 import { LabNetwork } from './aws/network.ts';
 import { practiceAccount } from './aws/practice-account.ts';
 import { KeyRing } from './aws/principals.ts';
@@ -87,6 +88,8 @@ export interface Lab extends AsyncDisposable {
   readonly iam: IamGate;
   /** What CloudTrail has of the calls. */
   readonly trail: Trail;
+  /** CloudWatch Logs. */
+  readonly logs: LogGroups;
   readonly kms: LabKms;
   readonly desk: SignInDesk;
   /** The sshd of the practice machines, with their host keys and files. */
@@ -180,6 +183,9 @@ async function buildLab(world: World, options: LabOptions, lifetime: Lifetime): 
   };
   const kms = new LabKms(context);
   const trail = new Trail(world);
+  const logs = new LogGroups();
+  // Somebody who runs the account made it: cloudtun makes streams and no groups.
+  logs.makeGroup('/cloudtun/audit');
   const api = lifetime.use(
     await startAwsApi({
       ...context,
@@ -188,6 +194,7 @@ async function buildLab(world: World, options: LabOptions, lifetime: Lifetime): 
       secrets,
       desk,
       trail,
+      logs,
       sts: { mfaCode, webIdentityToken },
       control: (request) => answerControl(controlled, controlToken, request),
       onUpgrade: (request, socket, head) => {
@@ -277,6 +284,7 @@ async function buildLab(world: World, options: LabOptions, lifetime: Lifetime): 
     change,
     iam,
     trail,
+    logs,
     sessions,
     gateway,
     faults,

@@ -1,3 +1,4 @@
+import type { CloudLog } from '../domain/cloud-log.ts';
 import type { Principal } from '../domain/grant.ts';
 import type { Secret } from '../domain/secret.ts';
 import type {
@@ -267,6 +268,8 @@ export interface Provider extends AsyncDisposable {
   /** Absent where this cloud has no way to let a key in. */
   readonly logins?: Logins;
   readonly databaseLogins?: DatabaseLogins;
+  /** A log of the cloud's log service, by its name; `host` says where its lines come from. Absent where the cloud has none. */
+  cloudLog?(log: string, host: string): Promise<CloudLog>;
   /** Absent where cloudtun writes no permissions. Loaded when it is asked for: no tunnel needs it. */
   policies?(): Promise<PolicyAuthor>;
   signIn?(show: (signIn: SignIn) => void, signal: AbortSignal): Promise<LoginReport>;

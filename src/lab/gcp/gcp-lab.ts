@@ -25,6 +25,7 @@ import { RelayFaults, type RelayPatch } from './relay/relay-faults.ts';
 import { startRelay } from './relay/relay-server.ts';
 import { ServiceAccountKeys } from './service-account-keys.ts';
 import { TokenStore, USER_SCOPES } from './token-store.ts';
+import { WrittenLog } from './written-log.ts';
 
 export interface GcpLabOptions {
   /** Default: the practice project. */
@@ -70,6 +71,8 @@ export interface GcpLab extends AsyncDisposable {
   /** Who may do what on Google Cloud: bindings decide once it enforces them. */
   readonly iam: GcpIam;
   readonly audit: AuditLog;
+  /** What was written to Cloud Logging by others than itself. */
+  readonly written: WrittenLog;
   readonly tokens: TokenStore;
   /** Sessions, violations, counters and journals of the tunnel service. */
   readonly relay: RelayDesk;
@@ -118,6 +121,7 @@ async function buildGcpLab(
   };
   const iam = new GcpIam(world, () => inventory);
   const audit = new AuditLog(world);
+  const written = new WrittenLog();
   const osLogin = new OsLogin(() => world.clock.wall());
   const ssh = new GcpSsh({
     sshd,
@@ -159,6 +163,7 @@ async function buildGcpLab(
       osLogin,
       iam,
       audit,
+      written,
       publishedHostKey: (instance) => ssh.publishedHostKey(instance),
       tokens,
       pageLimit: options.pageLimit ?? Number.POSITIVE_INFINITY,
@@ -226,6 +231,7 @@ async function buildGcpLab(
     osLogin,
     iam,
     audit,
+    written,
     tokens,
     relay: relay.desk,
     faults,

@@ -63,6 +63,7 @@ const ROLES: Readonly<Record<string, readonly string[]>> = {
   ],
   'roles/cloudsql.viewer': ['cloudsql.instances.get', 'cloudsql.instances.list', 'cloudsql.instances.export'],
   'roles/secretmanager.secretAccessor': ['secretmanager.versions.access', 'resourcemanager.projects.get'],
+  'roles/logging.logWriter': ['logging.logEntries.create', 'logging.logEntries.route'],
   'roles/logging.viewer': ['logging.logEntries.list', 'logging.logs.list', 'resourcemanager.projects.get'],
   'roles/logging.privateLogViewer': [
     'logging.logEntries.list',

@@ -23,6 +23,7 @@ type SecretsManager = typeof import('./sdk/secrets-manager.ts');
 type SsoOidc = typeof import('./sdk/sso-oidc.ts');
 type Iam = typeof import('./sdk/iam.ts');
 type SsoAdmin = typeof import('./sdk/sso-admin.ts');
+type Logs = typeof import('./sdk/logs.ts');
 
 const EXPIRED = ['ExpiredToken', 'ExpiredTokenException', 'RequestExpired'];
 /** Guessed: a denial is shown within this time even if STS does not say who we are. */
@@ -163,6 +164,18 @@ export class AwsApi {
       return { sdk, client: new sdk.SSOOIDCClient(config) };
     };
     return this.#call('sso_oidc', load, call, signal, run, region);
+  }
+
+  logs<Result>(
+    call: ApiCall,
+    signal: AbortSignal,
+    run: Run<Logs, InstanceType<Logs['CloudWatchLogsClient']>, Result>,
+  ): Promise<Result> {
+    const load = async () => {
+      const sdk = await import('./sdk/logs.ts');
+      return { sdk, client: new sdk.CloudWatchLogsClient(this.#clientConfig('cloudwatch_logs')) };
+    };
+    return this.#call('cloudwatch_logs', load, call, signal, run);
   }
 
   /** IAM has no regions. */

@@ -65,6 +65,7 @@ export async function awsProvider(
         guessUser: (elsewhere, machine, signal) => new AwsLogins(world, elsewhere).guessUser(machine, signal),
       }),
     hasSessionDocuments: true,
+    cloudLog: async (log, host) => new (await import('./cloud-log.ts')).CloudWatchLog(api, log, host),
     signIn: async (show, signal) => (await import('./sign-in.ts')).signIn(world, api, show, signal),
     [Symbol.asyncDispose]: () => lifetime[Symbol.asyncDispose](),
   };

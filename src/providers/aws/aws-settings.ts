@@ -15,6 +15,7 @@ export const AWS_SERVICES = [
   'secrets_manager',
   'iam',
   'sso_admin',
+  'cloudwatch_logs',
 ] as const;
 export type AwsService = (typeof AWS_SERVICES)[number];
 

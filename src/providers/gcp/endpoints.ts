@@ -16,6 +16,7 @@ export type GcpService =
   | 'secretmanager'
   | 'iam'
   | 'cloudresourcemanager'
+  | 'logging'
   | 'metadata';
 
 interface Place {
@@ -38,6 +39,7 @@ const PLACES: Readonly<Record<Exclude<GcpService, 'metadata'>, Place>> = {
   oslogin: { host: 'oslogin', below: '/oslogin' },
   secretmanager: { host: 'secretmanager', below: '/secretmanager' },
   iam: { host: 'iam', below: '/iam' },
+  logging: { host: 'logging', below: '/logging' },
   cloudresourcemanager: { host: 'cloudresourcemanager', below: '/cloudresourcemanager' },
 };
 

@@ -13,6 +13,7 @@ import type { LabSecrets } from '../../lab-secrets.ts';
 import { isOwnHost, ownHosts } from '../../own-host.ts';
 import type { AdmittedKeys } from '../../ssh/admitted-keys.ts';
 import type { LabResource } from '../iam/iam-gate.ts';
+import type { LogGroups } from '../log-groups.ts';
 import { checkSigV4, claimedScope } from '../sigv4-check.ts';
 import type { Trail, TrailCall } from '../trail.ts';
 import type { ApiCall, ApiContext, ApiService } from './api-service.ts';
@@ -33,6 +34,7 @@ import { iamApi } from './iam-api.ts';
 import { instanceConnectApi } from './instance-connect-api.ts';
 import { JsonInput } from './json-input.ts';
 import type { LabKms } from './kms-api.ts';
+import { logsApi } from './logs-api.ts';
 import { rdsApi } from './rds-api.ts';
 import { routeCall, unknownOperation } from './route.ts';
 import { secretsManagerApi } from './secrets-manager-api.ts';
@@ -51,6 +53,7 @@ export interface AwsApiOptions extends ApiContext {
   readonly secrets: LabSecrets;
   readonly desk: SignInDesk;
   readonly trail: Trail;
+  readonly logs: LogGroups;
   readonly sts: StsSecrets;
   /** Answers `/_lab/…`; undefined: not found. */
   readonly control: (request: ControlRequest) => Promise<HttpAnswer>;
@@ -139,6 +142,7 @@ class AwsApiHandler {
       iamApi(options),
       ssoAdminApi(options),
       cloudTrailApi(options, options.trail),
+      logsApi(options, options.logs),
     ];
     this.#rest = ssoApi(options, options.desk, () => `http://127.0.0.1:${port()}`);
   }
@@ -390,8 +394,5 @@ function xmlAnswer(
   return { status: 200, contentType: 'text/xml;charset=UTF-8', body };
 }
 
-const plain = (status: number, message: string): HttpAnswer => ({
-  status,
-  contentType: 'text/plain; charset=utf-8',
-  body: `${message}\n`,
-});
+const PLAIN = 'text/plain; charset=utf-8';
+const plain = (status: number, message: string) => ({ status, contentType: PLAIN, body: `${message}\n` });

@@ -1,13 +1,36 @@
 import type { LogEntry } from '../audit-log.ts';
+import type { WrittenEntry } from '../written-log.ts';
 import { faults } from './google-fault.ts';
 import { parseLogFilter } from './log-filter.ts';
 import type { GcpApiContext, GcpOperation } from './operation.ts';
 
 const PAGE = 1_000;
 
-/** Cloud Logging (v2): entries:list, for the audit logs. */
+/** "logging/quotas". */
+const MAX_ENTRY_BYTES = 262_144;
+
+/** Cloud Logging (v2): entries:list for the audit logs, entries:write and what was written. */
 export function loggingApi(context: GcpApiContext): readonly GcpOperation[] {
   return [
+    {
+      method: 'POST',
+      path: /^\/logging\/v2\/entries:write$/,
+      action: 'logging.entries.write',
+      service: 'logging.googleapis.com',
+      run: ({ body, caller }) => {
+        const { entries, logName } = body ?? {};
+        if (!Array.isArray(entries) || entries.length === 0) throw faults.invalid('entries must not be empty.');
+        const read = entries.map((entry: unknown) => readEntry(entry, String(logName ?? '')));
+        for (const { log } of read) {
+          const project = /^projects\/[^/]+/.exec(log)?.[0];
+          if (project === undefined) throw faults.invalid(`Invalid log name ${log}.`);
+          if (!context.iam.may(caller.email, 'logging.logEntries.create', project))
+            throw faults.denied('logging.logEntries.create', project);
+        }
+        for (const entry of read) context.written.add(entry);
+        return {};
+      },
+    },
     {
       method: 'POST',
       path: /^\/logging\/v2\/entries:list$/,
@@ -45,4 +68,15 @@ export function loggingApi(context: GcpApiContext): readonly GcpOperation[] {
       },
     },
   ];
+}
+
+function readEntry(value: unknown, usual: string): WrittenEntry {
+  const entry = (typeof value === 'object' && value !== null ? value : {}) as Readonly<Record<string, unknown>>;
+  const { insertId, timestamp, jsonPayload, logName = usual } = entry;
+  if (typeof logName !== 'string' || !/^projects\/[^/]+\/logs\/[A-Za-z0-9%._-]+$/.test(logName))
+    throw faults.invalid(`Log name contains illegal character or is missing: ${String(logName)}`);
+  if (JSON.stringify(entry).length > MAX_ENTRY_BYTES)
+    throw faults.invalid(`Log entry with size exceeds maximum size of ${MAX_ENTRY_BYTES}`);
+  if (typeof timestamp !== 'string' || Number.isNaN(Date.parse(timestamp))) throw faults.invalid('Invalid timestamp.');
+  return { log: logName, insertId: String(insertId ?? ''), timestamp, payload: jsonPayload };
 }

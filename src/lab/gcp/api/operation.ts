@@ -4,6 +4,7 @@ import type { GcpIam } from '../iam/gcp-iam.ts';
 import type { GcpInstance, GcpInventory, GcpProject } from '../inventory.ts';
 import type { OsLogin } from '../os-login.ts';
 import type { AccessGrant, TokenStore } from '../token-store.ts';
+import type { WrittenLog } from '../written-log.ts';
 
 /** What every API of the lab is given. */
 export interface GcpApiContext {
@@ -16,6 +17,8 @@ export interface GcpApiContext {
   /** Who may do what. */
   readonly iam: GcpIam;
   readonly audit: AuditLog;
+  /** What others write to Cloud Logging. */
+  readonly written: WrittenLog;
   /** Blob of the host key that a machine wrote into its guest attributes. */
   readonly publishedHostKey: (instance: GcpInstance) => Buffer | undefined;
   /** No page of a list is longer. */
