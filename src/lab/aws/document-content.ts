@@ -2,7 +2,7 @@ import { AwsFault } from './api/aws-fault.ts';
 import type { LabDocument, LabDocumentParameter, LabProperty } from './documents.ts';
 
 /** What a version of a session document says. */
-export type DocumentContent = Pick<LabDocument, 'description' | 'sessionType' | 'parameters' | 'properties'>;
+export type DocumentContent = Pick<LabDocument, 'description' | 'sessionType' | 'parameters' | 'properties' | 'inputs'>;
 
 const SESSION_TYPES: readonly LabDocument['sessionType'][] = [
   'Standard_Stream',
@@ -43,7 +43,8 @@ export function readDocumentContent(text: string): DocumentContent {
   );
   const description = content.description ?? '';
   if (typeof description !== 'string') throw invalid('description must be text');
-  return { description, sessionType, parameters, properties };
+  const inputs = content.inputs === undefined ? {} : { inputs: asObject(content.inputs, 'inputs') };
+  return { description, sessionType, parameters, properties, ...inputs };
 }
 
 /** What stands under `linux`, `macOS` or `windows` is one level deeper. */

@@ -12,6 +12,8 @@ export interface LabDocument {
   readonly sessionType: 'Standard_Stream' | 'Port' | 'InteractiveCommands' | 'NonInteractiveCommands';
   readonly parameters: Readonly<Record<string, LabDocumentParameter>>;
   readonly properties: Readonly<Record<string, LabProperty>>;
+  /** Of a shell: logging, encryption, limits. The lab shows them and follows none. */
+  readonly inputs?: Readonly<Record<string, unknown>>;
   readonly tags?: Readonly<Record<string, string>>;
   /** Every version, oldest first; absent: this is the only one. What stands above is the default version. */
   readonly versions?: readonly {
@@ -139,7 +141,9 @@ export function documentContent(document: LabDocument): string {
     description: document.description,
     sessionType: document.sessionType,
     ...(parameters.length === 0 ? {} : { parameters: Object.fromEntries(parameters) }),
-    ...(document.sessionType === 'Standard_Stream' ? { inputs: {} } : { properties: document.properties }),
+    ...(document.sessionType === 'Standard_Stream'
+      ? { inputs: document.inputs ?? {} }
+      : { properties: document.properties }),
   };
   return JSON.stringify(content, null, 2);
 }

@@ -17,6 +17,7 @@ import {
   secretArn,
   subjectKey,
 } from './facts.ts';
+import { sessionKey } from './session-key.ts';
 
 /** Who the caller is, and the users that machines are logged in to as; a part of the provider. */
 export interface SurveyParts {
@@ -43,14 +44,29 @@ export async function surveyAws(grants: readonly Grant[], parts: SurveyParts, si
   const waiting = [...things];
   const work = async () => {
     for (let grant = waiting.shift(); grant !== undefined; grant = waiting.shift()) {
-      // One name given by several verbs: the way of a login is another one than that of a database or of a log.
-      const verbs = grants.filter((each) => subjectKey(each) === subjectKey(grant)).map(({ verb }) => verb);
-      subjects.set(subjectKey(grant), await askedFor(grant, () => look.subject(grant, verbs.includes('ssh'))));
+      // One name may be given by several verbs; only a login asks for a user.
+      const hasLogins = gives(grants, grant.subject.name, 'ssh');
+      subjects.set(subjectKey(grant), await askedFor(grant, () => look.subject(grant, hasLogins)));
     }
   };
   await Promise.all(Array.from({ length: SIDE_BY_SIDE }, work));
-  return { account, partition, region: api.region, subjects: Object.fromEntries(subjects), isAssumed: false };
+  const running = things.filter(({ verb, subject }) => verb === 'logs' || gives(grants, subject.name, 'run'));
+  const regions = new Set(running.map((grant) => subjects.get(subjectKey(grant))!.region));
+  const keys = await Promise.all(
+    [...regions].map(async (region) => [region, await sessionKey(api.in(region), signal)] as const),
+  );
+  return {
+    account,
+    partition,
+    region: api.region,
+    subjects: Object.fromEntries(subjects),
+    sessionKeys: Object.fromEntries(keys.flatMap(([region, key]) => (key === undefined ? [] : [[region, key]]))),
+    isAssumed: false,
+  };
 }
+
+const gives = (grants: readonly Grant[], name: string, wanted: Grant['verb']) =>
+  grants.some(({ verb, subject }) => verb === wanted && subject.name === name);
 
 /** The error with who asked for it. */
 export async function askedFor<Result>({ team, verb, subject }: Grant, look: () => Promise<Result>): Promise<Result> {
