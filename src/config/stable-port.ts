@@ -113,7 +113,7 @@ function sharedInGroup(group: string, names: readonly string[], { targets }: Cat
 }
 
 /** Undefined where no file says where the target is. */
-function knownPort(target: CatalogueTarget, catalogue: Catalogue): number | undefined {
+export function knownPort(target: CatalogueTarget, catalogue: Catalogue): number | undefined {
   if (target.cloud === undefined) return undefined;
   const [key] = PLACE_KEYS[target.cloud];
   const scope = target[key] ?? catalogue.defaults[key];

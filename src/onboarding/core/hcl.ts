@@ -57,7 +57,8 @@ function text(value: string, indent: string): string {
   return `<<-EOT\n${lines.map((line) => `${indent}  ${line}`).join('\n')}\n${indent}EOT`;
 }
 
-const escapeTemplates = (value: string) => value.replaceAll('${', '$${').replaceAll('%{', '%%{');
+/** By functions: in a replacement that is a text, `$$` is one dollar. */
+const escapeTemplates = (value: string) => value.replaceAll('${', () => '$${').replaceAll('%{', () => '%%{');
 
 function quoted(value: string): string {
   const escaped = value
