@@ -52,6 +52,9 @@ const ALL_KINDS = teams(
   `readers: { aws: { user: alice, role: readers, permissionSet: readers }, members: [alice@example.com], may: ${EVERYTHING}, until: 2099-12-31 }`,
 );
 
+const POLICY_ARN = 'arn:aws:iam::111122223333:policy/cloudtun-readers';
+const ROLE_OF_SET = 'AWSReservedSSO_readers_0a1b2c3d4e5f6071';
+
 /** What provisioning waits for costs no time. */
 const hurried = () => systemWorld({ clock: { ...systemClock, sleep: async () => {} } });
 
@@ -99,14 +102,21 @@ suite('from a catalogue to an account', () => {
     const kinds = Map.groupBy(plan.parts[0]!.draft.resources, ({ kind }) => kind);
     assert.equal(kinds.get('document')?.length, 10);
     assert.equal(kinds.get('attachment')?.length, 3 * kinds.get('policy')!.length);
-    const { Policy } = await iamOf(lab).send(
-      new GetPolicyCommand({ PolicyArn: 'arn:aws:iam::111122223333:policy/cloudtun-readers' }),
-    );
+    const { Policy } = await iamOf(lab).send(new GetPolicyCommand({ PolicyArn: POLICY_ARN }));
     assert.deepEqual(
       Policy?.Tags?.map(({ Key, Value }) => `${Key}=${Value}`),
       ['cloudtun:catalogue=default', 'cloudtun:team=readers'],
     );
     assert.equal(Policy?.AttachmentCount, 3);
+    // A machine behind another one is where the cloud says it is.
+    const far = async (Name: string) => {
+      const { Content = '' } = await ssmOf(lab).send(new GetDocumentCommand({ Name }));
+      const { host, portNumber } = JSON.parse(Content).properties;
+      return `${host}:${portNumber}`;
+    };
+    assert.equal(await far('cloudtun-inner'), '10.20.30.11:80');
+    assert.equal(await far('cloudtun-inner-ssh'), '10.20.30.11:22');
+    assert.equal(await far('cloudtun-web-ssh'), 'undefined:22');
   });
 
   test('what the catalogue does not give any more goes, and nothing else', async (t) => {
@@ -230,6 +240,8 @@ suite('an application that is interrupted', () => {
         await bring(from);
         const ended = await stoppedAfter(team, to, count);
         await bring(to);
+        const held = [...team.lab.iam.directory.entity('role', ROLE_OF_SET).attached];
+        assert.deepEqual(held, to === NOTHING ? [] : [POLICY_ARN], 'the role of the permission set is up to date');
         if (ended === 'done') break;
         stops += 1;
       }
@@ -291,7 +303,7 @@ suite('what other hands did', () => {
   test('a policy that was changed by hand meanwhile is left alone, and put back by the next plan', async (t) => {
     const { lab, bring, plan, apply } = await teamLab(t);
     await bring(READERS);
-    const PolicyArn = 'arn:aws:iam::111122223333:policy/cloudtun-readers';
+    const PolicyArn = POLICY_ARN;
     const widen = () =>
       iamOf(lab).send(new CreatePolicyVersionCommand({ PolicyArn, PolicyDocument: ANYTHING, SetAsDefault: true }));
     const planned = await plan(READERS.replace('2099', '2098'));
@@ -320,7 +332,7 @@ suite('what other hands did', () => {
   test('an attachment to somebody whom the catalogue does not name is taken away', async (t) => {
     const { lab, bring, plan } = await teamLab(t);
     await bring(READERS);
-    const PolicyArn = 'arn:aws:iam::111122223333:policy/cloudtun-readers';
+    const PolicyArn = POLICY_ARN;
     await iamOf(lab).send(new AttachUserPolicyCommand({ UserName: 'mallory', PolicyArn }));
     assert.deepEqual(changesOf(await plan(READERS)), ['remove cloudtun-readers to user mallory']);
     await bring(READERS);
@@ -338,8 +350,8 @@ suite('what other hands did', () => {
     await sso.send(new PutInlinePolicyToPermissionSetCommand({ ...set, InlinePolicy: ANYTHING }));
     const text = teams('readers: { aws: { permissionSet: readers }, may: { connect: [prod] } }');
     await bring(text);
-    const role = lab.iam.directory.entity('role', 'AWSReservedSSO_readers_0a1b2c3d4e5f6071');
-    assert.deepEqual([...role.attached], ['arn:aws:iam::111122223333:policy/cloudtun-readers']);
+    const role = lab.iam.directory.entity('role', ROLE_OF_SET);
+    assert.deepEqual([...role.attached], [POLICY_ARN]);
     await bring(NOTHING);
     assert.deepEqual([...role.attached], []);
     assert.equal((await sso.send(new GetInlinePolicyForPermissionSetCommand(set))).InlinePolicy, ANYTHING);

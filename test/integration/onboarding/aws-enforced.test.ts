@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { suite, type TestContext, test } from 'node:test';
 import { CreateTagsCommand, EC2Client } from '@aws-sdk/client-ec2';
 import { EC2InstanceConnectClient, SendSSHPublicKeyCommand } from '@aws-sdk/client-ec2-instance-connect';
-import { AttachUserPolicyCommand, IAMClient } from '@aws-sdk/client-iam';
+import { AttachUserPolicyCommand, IAMClient, PutUserPolicyCommand } from '@aws-sdk/client-iam';
 import {
   AddTagsToResourceCommand,
   CreateDocumentCommand,
@@ -18,6 +18,7 @@ import {
   UpdateDocumentCommand,
   UpdateDocumentDefaultVersionCommand,
 } from '@aws-sdk/client-ssm';
+import type { Lab } from '../../../src/lab/lab.ts';
 import { askPractice } from '../../../src/lab/practice-query.ts';
 import { systemClock } from '../../../src/runtime/clock.ts';
 import { systemWorld } from '../../../src/runtime/world.ts';
@@ -127,6 +128,68 @@ const KEY = `ssh-ed25519 ${Buffer.concat([
   Buffer.alloc(32, 7),
 ]).toString('base64')}`;
 
+/** What somebody may try who has one document and one machine. @param session of somebody else */
+function waysAround(lab: Lab, session: string): Readonly<Record<string, () => Promise<unknown>>> {
+  const options = clientOptions(lab, 'mallory');
+  const ssm = new SSMClient(options);
+  const begin = (members: { DocumentName?: string; Target?: string; Parameters?: Record<string, string[]> }) =>
+    ssm.send(new StartSessionCommand({ Target: BASTION, ...members }));
+  const Name = 'cloudtun-prod';
+  const host = { portNumber: ['3306'], host: ['orders.internal'] };
+  return {
+    'a shell': () => begin({}),
+    'a shell by name': () => begin({ DocumentName: 'SSM-SessionManagerRunShell' }),
+    'any host': () => begin({ DocumentName: 'AWS-StartPortForwardingSessionToRemoteHost', Parameters: host }),
+    'any port': () => begin({ DocumentName: 'AWS-StartPortForwardingSession', Parameters: { portNumber: ['22'] } }),
+    sshd: () => begin({ DocumentName: 'AWS-StartSSHSession' }),
+    'an interactive command': () =>
+      begin({ DocumentName: 'AWS-StartInteractiveCommand', Parameters: { command: ['id'] } }),
+    'a pinned document of others': () => begin({ DocumentName: 'cloudtun-wiki' }),
+    'another machine': () => begin({ DocumentName: Name, Target: WEB }),
+    'another host of the pinned document': () => begin({ DocumentName: Name, Parameters: { host: ['evil.internal'] } }),
+    'another port of the pinned document': () => begin({ DocumentName: Name, Parameters: { portNumber: ['22'] } }),
+    'a command': () => ssm.send(new SendCommandCommand({ DocumentName: 'AWS-RunShellScript', InstanceIds: [BASTION] })),
+    'editing the document': () =>
+      ssm.send(new UpdateDocumentCommand({ Name, Content: '{}', DocumentVersion: '$LATEST' })),
+    'another default version': () => ssm.send(new UpdateDocumentDefaultVersionCommand({ Name, DocumentVersion: '1' })),
+    'sharing the document': () =>
+      ssm.send(
+        new ModifyDocumentPermissionCommand({ Name, PermissionType: 'Share', AccountIdsToAdd: ['444455556666'] }),
+      ),
+    'deleting the document': () => ssm.send(new DeleteDocumentCommand({ Name })),
+    'tagging the document': () =>
+      ssm.send(
+        new AddTagsToResourceCommand({
+          ResourceType: 'Document',
+          ResourceId: Name,
+          Tags: [{ Key: 'a', Value: 'b' }],
+        }),
+      ),
+    'a document of her own': () =>
+      ssm.send(new CreateDocumentCommand({ Name: 'mine', Content: '{}', DocumentType: 'Session' })),
+    'the tag of the bastion for another machine': () =>
+      new EC2Client(options).send(
+        new CreateTagsCommand({ Resources: [WEB], Tags: [{ Key: 'role', Value: 'bastion' }] }),
+      ),
+    'the tag in capitals': () =>
+      new EC2Client(options).send(
+        new CreateTagsCommand({ Resources: [WEB], Tags: [{ Key: 'Role', Value: 'bastion' }] }),
+      ),
+    'a key': () =>
+      new EC2InstanceConnectClient(options).send(
+        new SendSSHPublicKeyCommand({ InstanceId: BASTION, InstanceOSUser: 'ec2-user', SSHPublicKey: KEY }),
+      ),
+    "somebody else's session": () => ssm.send(new TerminateSessionCommand({ SessionId: session })),
+    'a wider grant': () =>
+      new IAMClient(options).send(
+        new AttachUserPolicyCommand({
+          UserName: 'mallory',
+          PolicyArn: 'arn:aws:iam::aws:policy/AdministratorAccess',
+        }),
+      ),
+  };
+}
+
 suite('Mallory with the same grant', () => {
   for (const documentCheck of ['always', 'when-asked'] as const) {
     test(`opens prod and nothing around it, where the document check is ${documentCheck}`, async (t) => {
@@ -139,82 +202,53 @@ suite('Mallory with the same grant', () => {
           'readers: { aws: { user: mallory }, may: { connect: [prod] }, until: 2099-12-31 }, others: { aws: { user: bob }, may: { connect: [wiki] } }',
         ),
       );
-      const options = clientOptions(lab, 'mallory');
-      const ssm = new SSMClient(options);
-      const session = (members: { DocumentName?: string; Target?: string; Parameters?: Record<string, string[]> }) =>
-        ssm.send(new StartSessionCommand({ Target: BASTION, ...members }));
-      const Name = 'cloudtun-prod';
-      assert.equal(await outcome(session({ DocumentName: Name })), 'ok');
-      const other = await new SSMClient(clientOptions(lab, 'bob')).send(
+      const ssm = new SSMClient(clientOptions(lab, 'mallory'));
+      const prod = () => outcome(ssm.send(new StartSessionCommand({ Target: BASTION, DocumentName: 'cloudtun-prod' })));
+      assert.equal(await prod(), 'ok');
+      const { SessionId = '' } = await new SSMClient(clientOptions(lab, 'bob')).send(
         new StartSessionCommand({ Target: BASTION, DocumentName: 'cloudtun-wiki' }),
       );
-      const host = { portNumber: ['3306'], host: ['orders.internal'] };
-      const attempts: Readonly<Record<string, () => Promise<unknown>>> = {
-        'a shell': () => session({}),
-        'a shell by name': () => session({ DocumentName: 'SSM-SessionManagerRunShell' }),
-        'any host': () => session({ DocumentName: 'AWS-StartPortForwardingSessionToRemoteHost', Parameters: host }),
-        'any port': () =>
-          session({ DocumentName: 'AWS-StartPortForwardingSession', Parameters: { portNumber: ['22'] } }),
-        sshd: () => session({ DocumentName: 'AWS-StartSSHSession' }),
-        'an interactive command': () =>
-          session({ DocumentName: 'AWS-StartInteractiveCommand', Parameters: { command: ['id'] } }),
-        'a pinned document of others': () => session({ DocumentName: 'cloudtun-wiki' }),
-        'another machine': () => session({ DocumentName: Name, Target: WEB }),
-        'another host of the pinned document': () =>
-          session({ DocumentName: Name, Parameters: { host: ['evil.internal'] } }),
-        'another port of the pinned document': () =>
-          session({ DocumentName: Name, Parameters: { portNumber: ['22'] } }),
-        'a command': () =>
-          ssm.send(new SendCommandCommand({ DocumentName: 'AWS-RunShellScript', InstanceIds: [BASTION] })),
-        'editing the document': () =>
-          ssm.send(new UpdateDocumentCommand({ Name, Content: '{}', DocumentVersion: '$LATEST' })),
-        'another default version': () =>
-          ssm.send(new UpdateDocumentDefaultVersionCommand({ Name, DocumentVersion: '1' })),
-        'sharing the document': () =>
-          ssm.send(
-            new ModifyDocumentPermissionCommand({ Name, PermissionType: 'Share', AccountIdsToAdd: ['444455556666'] }),
-          ),
-        'deleting the document': () => ssm.send(new DeleteDocumentCommand({ Name })),
-        'tagging the document': () =>
-          ssm.send(
-            new AddTagsToResourceCommand({
-              ResourceType: 'Document',
-              ResourceId: Name,
-              Tags: [{ Key: 'a', Value: 'b' }],
-            }),
-          ),
-        'a document of her own': () =>
-          ssm.send(new CreateDocumentCommand({ Name: 'mine', Content: '{}', DocumentType: 'Session' })),
-        'the tag of the bastion for another machine': () =>
-          new EC2Client(options).send(
-            new CreateTagsCommand({ Resources: [WEB], Tags: [{ Key: 'role', Value: 'bastion' }] }),
-          ),
-        'the tag in capitals': () =>
-          new EC2Client(options).send(
-            new CreateTagsCommand({ Resources: [WEB], Tags: [{ Key: 'Role', Value: 'bastion' }] }),
-          ),
-        'a key': () =>
-          new EC2InstanceConnectClient(options).send(
-            new SendSSHPublicKeyCommand({ InstanceId: BASTION, InstanceOSUser: 'ec2-user', SSHPublicKey: KEY }),
-          ),
-        "somebody else's session": () => ssm.send(new TerminateSessionCommand({ SessionId: other.SessionId })),
-        'a wider grant': () =>
-          new IAMClient(options).send(
-            new AttachUserPolicyCommand({
-              UserName: 'mallory',
-              PolicyArn: 'arn:aws:iam::aws:policy/AdministratorAccess',
-            }),
-          ),
-      };
+      const attempts = waysAround(lab, SessionId);
       for (const [what, attempt] of Object.entries(attempts)) {
         const ended = await outcome(attempt());
         // What a document does not leave open is no parameter of it: such a call is not denied, it is no call.
         const wanted = what.endsWith('of the pinned document') ? ['InvalidParameters'] : DENIED;
         assert.ok(wanted.includes(ended), `${what} ended with ${ended}`);
       }
-      assert.equal(await outcome(session({ DocumentName: Name })), 'ok', 'and still what is granted');
+      assert.equal(await prod(), 'ok', 'and still what is granted');
     });
   }
+});
+
+suite('Mallory with a wide policy of other hands beside it', () => {
+  test('is kept from what leads around the pins, and has the rest: the union that team check warns of', async (t) => {
+    const team = await teamLab(t);
+    const { lab } = team;
+    await team.bring(withTeams('readers: { aws: { user: mallory }, may: { connect: [prod] } }'));
+    const PolicyDocument = JSON.stringify({
+      Version: '2012-10-17',
+      Statement: [
+        { Sid: 'Wide', Effect: 'Allow', Action: ['ssm:*', 'ec2:*', 'ec2-instance-connect:*'], Resource: '*' },
+      ],
+    });
+    const admin = new IAMClient(clientOptions(lab, 'admin'));
+    await admin.send(new PutUserPolicyCommand({ UserName: 'mallory', PolicyName: 'wide', PolicyDocument }));
+    const ended = await Promise.all(
+      Object.entries(waysAround(lab, 'nobody-0123')).map(
+        async ([what, attempt]) => [what, DENIED.includes(await outcome(attempt()))] as const,
+      ),
+    );
+    assert.deepEqual(
+      ended.filter(([, isDenied]) => !isDenied).map(([what]) => what),
+      [
+        'a pinned document of others',
+        'another machine',
+        'another host of the pinned document',
+        'another port of the pinned document',
+        "somebody else's session",
+      ],
+    );
+  });
 });
 
 suite('both forms of session ids', () => {
