@@ -9,6 +9,7 @@ import type { World } from '../runtime/world.ts';
 import { splitLines } from './core/chain.ts';
 import {
   isFinal,
+  lineDigest,
   nextCheckpoint,
   readCheckpoint,
   type SegmentEntry,
@@ -50,7 +51,7 @@ export async function writeCheckpoint(
   const lock = takeLock(join(directory, 'lock'));
   if (lock === undefined) return 'busy';
   using _lock = lock;
-  const { last, isTorn } = lastCheckpoint(directory);
+  const { last, half } = lastCheckpoint(directory);
   const known = new Map(last?.segments.map((entry) => [entry.segment, entry]));
   const entries = currentEntries(directory, known, own);
   const old = keep === undefined ? [] : oldSegments(directory, world.clock.wall() - keep);
@@ -66,29 +67,33 @@ export async function writeCheckpoint(
     journal: readFileSync(join(directory, ID_FILE), 'utf8').trim(),
     by: own.at(-1)?.segment ?? '',
     key: signer.id,
+    ...(half !== undefined && { torn: lineDigest(half) }),
   });
   const line = await signCheckpoint(checkpoint, signer.sign);
-  appendWhole(join(directory, INDEX_FILE), Buffer.concat([Buffer.from(isTorn ? '\n' : ''), line, Buffer.from('\n')]));
+  appendWhole(
+    join(directory, INDEX_FILE),
+    Buffer.concat([Buffer.from(half === undefined ? '' : '\n'), line, Buffer.from('\n')]),
+  );
   closeFiles(directory, entries);
   removeSegments(directory, old);
   return 'written';
 }
 
-/** The last one that can be read: behind it may stand half of one, or an edit. */
-function lastCheckpoint(directory: string): { last: SignedCheckpoint | undefined; isTorn: boolean } {
+/** The last one that can be read; behind it may stand an edit, and half of one that a process was writing when it ended. */
+function lastCheckpoint(directory: string): { last: SignedCheckpoint | undefined; half: Buffer | undefined } {
   const tail = indexTail(directory);
-  const last = tail && readCheckpoint(tail.line);
-  if (last !== undefined) return { last, isTorn: tail!.isTorn };
+  const last = tail && !tail.isTorn ? readCheckpoint(tail.line) : undefined;
+  if (last !== undefined) return { last, half: undefined };
   let bytes: Buffer;
   try {
     bytes = readFileSync(join(directory, INDEX_FILE));
   } catch (error) {
-    if (systemCode(error) === 'ENOENT') return { last: undefined, isTorn: false };
+    if (systemCode(error) === 'ENOENT') return { last: undefined, half: undefined };
     throw error;
   }
   const { lines, rest } = splitLines(bytes);
   const readable = lines.toReversed().flatMap((line) => readCheckpoint(line) ?? []);
-  return { last: readable[0], isTorn: rest.length > 0 };
+  return { last: readable[0], half: rest.length > 0 ? rest : undefined };
 }
 
 /** Of all segments that were not over at the last checkpoint. */

@@ -11,7 +11,7 @@
 import { createHash } from 'node:crypto';
 
 /** What stands for the hash of a line before the first one. */
-export const GENESIS = 'cloudtun journal 1';
+export const GENESIS = 'cloudtun-journal-1';
 
 /** `,"hash":"` + 64 digits + `"}` */
 const SUFFIX_LENGTH = 9 + 64 + 2;

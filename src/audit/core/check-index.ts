@@ -4,7 +4,7 @@
  */
 import type { KeyObject } from 'node:crypto';
 import { GENESIS, splitLines } from './chain.ts';
-import { keyId, readCheckpoint, type SignedCheckpoint } from './checkpoint.ts';
+import { keyId, lineDigest, readCheckpoint, type SignedCheckpoint } from './checkpoint.ts';
 import { type Finding, type FindingKind, isSetBack } from './finding.ts';
 
 export interface PlacedCheckpoint extends SignedCheckpoint {
@@ -31,21 +31,19 @@ export function checkIndex(file: string, bytes: Buffer, key: KeyObject | undefin
     hash: GENESIS,
     time: undefined,
   };
-  let unreadable: number[] = [];
+  let unreadable: { readonly line: number; readonly bytes: Buffer }[] = [];
   for (const [index, bytesOfLine] of lines.entries()) {
     const line = index + 1;
     const checkpoint = readCheckpoint(bytesOfLine);
     if (checkpoint === undefined) {
-      unreadable.push(line);
+      unreadable.push({ line, bytes: bytesOfLine });
       continue;
     }
     const { checkpoint: number } = checkpoint;
-    // Half of one that a process was writing when it ended has no number: the next one follows as if it were not there.
-    const wasTorn = number === last.number + 1 && checkpoint.previous === last.hash;
-    if (!wasTorn)
-      for (const each of unreadable)
-        find('changed', each, `checkpoint in line ${each} was changed: it is none any more`);
-    const hasHole = unreadable.length > 0 && !wasTorn;
+    // Half of one that a process was writing when it ended: the next one says so.
+    const edited = unreadable.filter(({ bytes: half }) => lineDigest(half) !== checkpoint.torn);
+    for (const { line: at } of edited) find('changed', at, unreadableMessage(at));
+    const hasHole = edited.length > 0;
     unreadable = [];
     if (key === undefined || !checkpoint.isSignedBy(key)) {
       const why =
@@ -71,6 +69,10 @@ export function checkIndex(file: string, bytes: Buffer, key: KeyObject | undefin
     checkpoints.push({ ...checkpoint, line });
     last = { number, hash: checkpoint.hash, time: checkpoint.time };
   }
-  for (const line of unreadable) find('changed', line, `checkpoint in line ${line} was changed: it is none any more`);
+  for (const { line } of unreadable) find('changed', line, unreadableMessage(line));
   return { checkpoints, findings, tornAt: rest.length > 0 ? lines.length + 1 : undefined };
+}
+
+function unreadableMessage(line: number): string {
+  return `line ${line} was changed, or inserted: it is no checkpoint`;
 }

@@ -40,6 +40,8 @@ export interface Checkpoint {
   /** Of all segments that were ever listed. */
   readonly lines: number;
   readonly segments: readonly SegmentEntry[];
+  /** SHA-256 of the half checkpoint in the line before, which a process was writing when it ended. */
+  readonly torn?: string;
   /** Which key signed it: see `keyId`. */
   readonly key: string;
 }
@@ -51,7 +53,7 @@ export interface SignedCheckpoint extends Checkpoint {
 }
 
 /** What tells these signatures from others that the same key may make. */
-const DOMAIN = 'cloudtun checkpoint 1\n';
+const DOMAIN = 'cloudtun-checkpoint-1\n';
 const SIGNATURE = /,"signature":"([A-Za-z0-9+/]+=*)"\}$/;
 
 /** Whether a segment grows no more. */
@@ -99,7 +101,7 @@ export function keyId(key: KeyObject): string {
 export function nextCheckpoint(
   before: SignedCheckpoint | undefined,
   segments: readonly SegmentEntry[],
-  says: Pick<Checkpoint, 'time' | 'journal' | 'by' | 'key'>,
+  says: Pick<Checkpoint, 'time' | 'journal' | 'by' | 'key' | 'torn'>,
 ): Checkpoint {
   const known = new Map(before?.segments.map((entry) => [entry.segment, entry.lines]));
   // What is removed was counted when it was listed.
@@ -113,6 +115,7 @@ export function nextCheckpoint(
     previous: before?.hash ?? GENESIS,
     lines: (before?.lines ?? 0) + news,
     segments,
+    ...(says.torn !== undefined && { torn: says.torn }),
     key: says.key,
   };
 }
@@ -134,11 +137,12 @@ const isCount = (value: unknown): value is number => Number.isSafeInteger(value)
 const STATES: readonly unknown[] = ['open', 'ended', 'left', 'removed'] satisfies SegmentState[];
 
 function isCheckpoint(record: object): record is Checkpoint {
-  const { checkpoint, time, journal, by, previous, lines, segments, key } = record as Record<string, unknown>;
+  const { checkpoint, time, journal, by, previous, lines, segments, torn, key } = record as Record<string, unknown>;
   return (
     isCount(checkpoint) &&
     isCount(lines) &&
     [time, journal, by, previous, key].every(isText) &&
+    (torn === undefined || isText(torn)) &&
     Array.isArray(segments) &&
     segments.every(isEntry)
   );

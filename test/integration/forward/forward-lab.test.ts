@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync } from 'node:fs';
+import fs, { readdirSync } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import test, { describe, type TestContext } from 'node:test';
@@ -90,6 +91,32 @@ describe('a forward to a machine of the lab', () => {
     assert.deepEqual(warnings, []);
     assert.equal(lab.sessions.list('Active').length, 0);
     assert.equal(lab.sessions.list('History').length, 1);
+  });
+
+  test('at most 3 writes in the journal for a connection, and none for its bytes', { timeout: 30_000 }, async (t) => {
+    const { forward, client, clientEvents } = await labForward(t, { ...web, to: [{ port: 7 }] });
+    await forward.ready;
+    const writes = t.mock.method(fs, 'writeSync');
+    syncBuiltinESMExports();
+    t.after(() => {
+      writes.mock.restore();
+      syncBuiltinESMExports();
+    });
+    const lines = () => writes.mock.calls.filter(({ arguments: [, bytes] }) => String(bytes).includes('"seq":')).length;
+    const question = 'x'.repeat(300_000);
+    for (let connection = 1; connection <= 5; connection += 1) {
+      const one = client();
+      let echoed = 0;
+      one.on('data', (bytes) => {
+        echoed += bytes.length;
+      });
+      one.write(question);
+      await until(() => echoed === question.length);
+      one.destroy();
+      await until(() => clientEvents() === connection);
+      assert.ok(lines() > 0 && lines() <= 3 * connection, `${lines()} writes for ${connection} connections`);
+    }
+    assert.equal(lines(), 10, 'one when it comes, one when it goes');
   });
 
   test('a port where nobody listens fails before it is ready, and the session is ended', async (t) => {

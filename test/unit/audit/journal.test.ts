@@ -58,7 +58,7 @@ test('each line has the SHA-256 over the hash before it and its own text, as any
   for (const target of ['a', 'b', 'ü']) journal.record({ event: 'open', target });
   await journal[Symbol.asyncDispose]();
   const [name] = segments(journal.path);
-  let before = 'cloudtun journal 1';
+  let before = 'cloudtun-journal-1';
   const texts = readFileSync(join(journal.path, name!), 'utf8').trimEnd().split('\n');
   assert.equal(texts.length, 5);
   for (const text of texts) {

@@ -110,7 +110,7 @@ async function killedSegment(lab: Awaited<ReturnType<typeof journalLab>>, rest: 
   for (const name of [ended, INDEX, 'audit.pub']) rmSync(join(lab.path, name));
   const { hash: _hash, segment: _segment, seq: _seq, ...fields } = first;
   const segment = '20261122T090000000Z-host-4194305-00000000';
-  let before = 'cloudtun journal 1';
+  let before = 'cloudtun-journal-1';
   let text = '';
   for (const [seq, more] of [{ ...fields, pid: 4_194_305 }, { event: 'open' }, { event: 'client' }].entries()) {
     const sealed = sealLine({ ...more, segment, seq }, before);
@@ -134,7 +134,7 @@ suite('each kind of edit is found, with file and line', () => {
   test('1: a value is changed, and all hashes are worked out anew', async (t) => {
     const lab = await journalLab(t);
     const file = await lab.segment(5, { person: 'alice' });
-    let before = 'cloudtun journal 1';
+    let before = 'cloudtun-journal-1';
     lab.edit(file, (lines) =>
       lines.map((line, index) => {
         const { hash: _hash, ...fields } = JSON.parse(index === 3 ? line.replace('alice', 'carol') : line);
