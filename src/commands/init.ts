@@ -33,12 +33,17 @@ export default class Init extends CatalogueWriter {
   static override examples = [
     '<%= config.bin %> init',
     '<%= config.bin %> init --dry-run',
+    '<%= config.bin %> init --shared --profile admin',
     '<%= config.bin %> init --cloud aws --profile prod --yes',
   ];
   static override flags = {
     ...SELECTION_FLAGS,
     ...CLOUD_FLAG,
     'dry-run': Flags.boolean({ description: 'show the file, write nothing', env: 'CLOUDTUN_DRY_RUN' }),
+    shared: Flags.boolean({
+      description: 'for a file that a team shares: no profile in it, everybody brings their own',
+      env: 'CLOUDTUN_SHARED',
+    }),
     yes: Flags.boolean({ char: 'y', description: 'write without asking', env: 'CLOUDTUN_YES' }),
   };
 
@@ -55,7 +60,8 @@ export default class Init extends CatalogueWriter {
       import('../config/propose-targets.ts'),
       import('../config/write-catalogue.ts'),
     ]);
-    const all = proposeTargets(places, new Set());
+    const found = flags.shared ? places.map(({ profile: _, ...place }) => place) : places;
+    const all = proposeTargets(found, new Set());
     const known = new Set([...catalogue.targets.values()].map(whatItIs));
     const fresh = all.filter(({ entry }) => !known.has(entryIs(entry)));
     const targets = project === undefined ? all : renamed(fresh, new Set(catalogue.targets.keys()));

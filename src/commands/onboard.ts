@@ -77,7 +77,7 @@ export default class Onboard extends TeamCommand {
       standing,
       tried,
       setup,
-      next: nextCommands(catalogue, tried, mine),
+      next: nextCommands(catalogue, tried, mine, said),
       request: await this.#request(catalogue, standing, known, tried),
     };
     this.#say(closingLines(report));
@@ -239,7 +239,11 @@ function nextCommands(
   { targets }: Catalogue,
   tried: readonly TriedTarget[],
   given: readonly GivenThing[],
+  said: Readonly<Record<string, string>>,
 ): readonly string[] {
+  const where = Object.entries(said)
+    .map(([key, value]) => ` --${key} ${value}`)
+    .join('');
   const open = tried.flatMap((each) => (each.outcome === 'open' ? [each.name] : []));
   const commands = open.map((name) => {
     if (name.startsWith('ssh ')) return `cloudtun ${name}`;
@@ -254,7 +258,8 @@ function nextCommands(
     'cloudtun targets',
   ]
     .filter((line) => line !== 'cloudtun up')
-    .slice(0, 3);
+    .slice(0, 3)
+    .map((line) => `${line}${where}`);
 }
 
 function noCatalogue({ files }: Catalogue): CloudtunError {

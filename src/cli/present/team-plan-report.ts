@@ -107,7 +107,7 @@ function partLines(part: PlanPart): string[] {
   ];
   const widest = (key: 'kind' | 'name', most: number) =>
     Math.min(most, Math.max(0, ...rows.map((row) => row[key].length)));
-  const [kinds, names] = [widest('kind', 20), widest('name', 40)];
+  const [kinds, names] = [widest('kind', 20), widest('name', 48)];
   return [
     `${headingOf(part)} (${draft.place})`,
     ...rows.flatMap(({ sign, kind, name, text, below }) => [
