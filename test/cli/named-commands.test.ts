@@ -28,16 +28,20 @@ const PROSE = new Set([
   'events',
   'looks',
   'sent',
+  'from',
+  'writes',
 ]);
 
-/** Names in the certificates of the lab. */
-const NAMES = new Set(['lab authority', 'lab relay']);
+/** Names in the certificates of the lab, of a role, and of formats. */
+const NAMES = new Set(['lab authority', 'lab relay', 'viewer', 'journal 1', 'checkpoint 1\\n']);
 
 /** Commands of oclif's plugins, which are not in our own manifest. */
 const PLUGIN_COMMANDS = ['help'];
 
 interface Manifest {
-  readonly commands: Readonly<Record<string, { readonly flags: Readonly<Record<string, { aliases?: string[] }>> }>>;
+  readonly commands: Readonly<
+    Record<string, { readonly flags: Readonly<Record<string, { aliases?: string[]; allowNo?: boolean }>> }>
+  >;
 }
 
 const manifest: Manifest = JSON.parse(readFileSync(join(ROOT, 'oclif.manifest.json'), 'utf8'));
@@ -77,8 +81,16 @@ function problemWith(mention: string): string | undefined {
   const id = [`${first}:${second}`, first].find((candidate) => manifest.commands[candidate]);
   if (id === undefined) return `no command "${first}"`;
   const { flags } = manifest.commands[id]!;
-  const known = new Set(['help', ...Object.entries(flags).flatMap(([name, flag]) => [name, ...(flag.aliases ?? [])])]);
-  const end = words.indexOf('--');
+  const known = new Set([
+    'help',
+    ...Object.entries(flags).flatMap(([name, flag]) => [
+      name,
+      ...(flag.allowNo ? [`no-${name}`] : []),
+      ...(flag.aliases ?? []),
+    ]),
+  ]);
+  // What stands behind `--` or `&&` is another program's.
+  const end = words.findIndex((word) => word === '--' || word === '&&');
   const typed = (end === -1 ? words : words.slice(0, end)).flatMap((word) => /^--([a-z][a-z-]*)/.exec(word)?.[1] ?? []);
   const unknown = typed.find((flag) => !known.has(flag));
   return unknown === undefined ? undefined : `no flag --${unknown} of ${id}`;

@@ -73,12 +73,12 @@ async function instead(
 /** @param isMissing the document itself is not there */
 function denied({ document, subject }: PinnedDocument, error: CloudtunError, isMissing: boolean): CloudtunError {
   const who = /^(\S+) may not /.exec(error.message)?.[1];
-  const person = who === undefined || who === 'this' ? '' : ` ${who} ${subject}`;
+  const ask = who === undefined ? 'cloudtun team check' : `cloudtun team check ${who} ${subject}`;
   return new CloudtunError('CT_DENIED', error.message, {
     details: [
       ...error.details,
       ...(isMissing ? [['pinned', `document/${document} is not there`] as const] : []),
-      ['ask', person === '' ? 'cloudtun team check' : `cloudtun team check${person}`],
+      ['ask', ask],
     ],
     hint: isMissing ? [`whoever runs the account makes it: cloudtun team apply`, ...error.hints] : error.hints,
     cause: error.cause ?? error,
