@@ -104,10 +104,10 @@ export function teamStatements(grants: readonly Grant[], facts: AwsFacts, names:
     ),
     ...keyStatements(subjects, facts),
   ];
-  return [
+  return named([
     ...allowances.map((one): Statement => withCondition(one, inTime)),
     ...denials(subjects, facts, names.hasOtherLogins),
-  ];
+  ]);
 }
 
 interface Subject {
@@ -133,20 +133,36 @@ function listed(statement: Omit<Statement, 'Resource'>, resources: readonly stri
   }));
 }
 
+/** `Start`, `tag:role=bastion` → StartRoleBastion: a name that stays when other machines come and go, so that a change shows as one. */
+const sidOf = (what: string, machine: MachineScope) =>
+  what +
+  (machine.kind === 'id' ? machine.id : `${machine.key} ${machine.value}`)
+    .split(/[^A-Za-z0-9]+/)
+    .map((part) => part.charAt(0).toUpperCase() + part.slice(1))
+    .join('');
+
+/** Statements of different things whose names look the same are told apart by a number. */
+function named(statements: readonly Statement[]): readonly Statement[] {
+  const seen = new Map<string, number>();
+  return statements.map((statement) => {
+    const count = (seen.get(statement.Sid) ?? 0) + 1;
+    seen.set(statement.Sid, count);
+    return count === 1 ? statement : { ...statement, Sid: `${statement.Sid}N${count}` };
+  });
+}
+
 /** One statement for a machine and what is opened on it (rules 1 and 2). */
 function sessionStatements(subjects: readonly Subject[], facts: AwsFacts): readonly Statement[] {
   const byMachine = Map.groupBy(subjects, ({ facts: { region, machine } }) => JSON.stringify([region, machine]));
-  let count = 0;
   return [...byMachine.values()].flatMap((those) => {
     const { region, machine } = those[0]!.facts;
     const documents = unique(
       those.map(({ grant }) => documentArn(facts, region, pinnedName(grant.subject.name, grant.verb))),
     );
     return chunks(documents, RESOURCES_A_STATEMENT).flatMap((some): readonly Statement[] => {
-      count += 1;
       const target = machineArn(facts, region, machine);
       const start: Statement = {
-        Sid: `Start${count}`,
+        Sid: sidOf('Start', machine),
         Effect: 'Allow',
         Action: 'ssm:StartSession',
         Resource: [target, ...some],
@@ -157,8 +173,8 @@ function sessionStatements(subjects: readonly Subject[], facts: AwsFacts): reado
       // machine without the tag. IAM judges machine and document each for itself in any case.
       const tagged = { StringEquals: { [`ssm:resourceTag/${machine.key}`]: literal(machine.value) } };
       return [
-        withCondition({ ...start, Sid: `Start${count}Tagged`, Resource: target }, tagged),
-        { ...start, Sid: `Start${count}Documents`, Resource: some },
+        withCondition({ ...start, Sid: `${start.Sid}Tagged`, Resource: target }, tagged),
+        { ...start, Sid: `${start.Sid}Documents`, Resource: some },
       ];
     });
   });
@@ -222,13 +238,13 @@ function loginStatements(subjects: readonly Subject[], facts: AwsFacts): readonl
   const secrets = subjects.flatMap(({ grant: { verb }, facts: { secretArn } }) =>
     verb === 'connect' && secretArn !== undefined ? [secretArn] : [],
   );
-  const keys = subjects.flatMap(({ grant, facts: subject }, index): Statement[] => {
+  const keys = subjects.flatMap(({ grant, facts: subject }): Statement[] => {
     const machine = subject.login ?? subject.machine;
     // EC2 Instance Connect knows no machines outside EC2: people log in there with keys of their own.
     if (grant.verb !== 'ssh' || (machine.kind === 'id' && !machine.id.startsWith('i-'))) return [];
     return [
       {
-        Sid: `Login${index + 1}`,
+        Sid: sidOf('Login', machine),
         Effect: 'Allow',
         Action: 'ec2-instance-connect:SendSSHPublicKey',
         Resource: machineArn(facts, subject.region, machine),

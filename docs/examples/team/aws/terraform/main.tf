@@ -53,7 +53,7 @@ resource "aws_iam_policy" "cloudtun_readers" {
       "Version": "2012-10-17",
       "Statement": [
         {
-          "Sid": "Start1Tagged",
+          "Sid": "StartRoleBastionTagged",
           "Effect": "Allow",
           "Action": "ssm:StartSession",
           "Resource": "arn:aws:ec2:ap-northeast-1:000000000000:instance/*",
@@ -70,7 +70,7 @@ resource "aws_iam_policy" "cloudtun_readers" {
           }
         },
         {
-          "Sid": "Start1Documents",
+          "Sid": "StartRoleBastionDocuments",
           "Effect": "Allow",
           "Action": "ssm:StartSession",
           "Resource": [
