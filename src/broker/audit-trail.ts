@@ -24,7 +24,7 @@ export interface TrailSubject {
 
 /**
  * The records of one tunnel in the journal, tied together by an id: `open` (before the first session to each endpoint), `session`,
- * `renewal`, `moved`, `sign-in`, `client`, `denial`, `end`; `identity` where who asks was learned later. Without `open` there is no tunnel; when a later one cannot be written, that is one warning.
+ * `renewal`, `moved`, `sign-in`, `client`, `command`, `denial`, `end`; `identity` where who asks was learned later. Without `open` there is no tunnel; when a later one cannot be written, that is one warning.
  */
 export class AuditTrail {
   readonly #world: World;
@@ -113,6 +113,11 @@ export class AuditTrail {
       ...(record.change === 'closed' && { bytesUp: record.bytesUp, bytesDown: record.bytesDown }),
       ...(record.error && errorFields(record.error)),
     });
+  }
+
+  /** A command on the target. @throws CT_JOURNAL */
+  runs(program: string): void {
+    this.#journal.record(this.#event('command', { program, with: 'ssh' }));
   }
 
   /** The cloud, a policy or an sshd refused. May come before anything was opened, or without a route. The same refusal is told once. */

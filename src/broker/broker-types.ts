@@ -188,6 +188,12 @@ export interface OpenedTunnel extends AsyncDisposable {
   client(record: ClientRecord): void;
   /** The cloud, or the machine itself, refused the login that a front end made through it; the journal keeps it. */
   denied(error: CloudtunError): void;
+  /**
+   * A command is about to be run on the target, by this program (never its arguments).
+   *
+   * @throws CT_JOURNAL: it must not be run then
+   */
+  runs(program: string): void;
   /** Writes the `end` record, once; call it after the last stream is closed and before disposing. */
   ended(record: EndRecord): void;
 }

@@ -53,6 +53,7 @@ export class BrokeredTunnel implements OpenedTunnel {
   readonly lost: Promise<CloudtunError>;
   readonly client: OpenedTunnel['client'];
   readonly denied: OpenedTunnel['denied'];
+  readonly runs: OpenedTunnel['runs'];
   readonly ended: OpenedTunnel['ended'];
   readonly #context: BrokerContext;
   readonly #request: TunnelRequest;
@@ -105,6 +106,7 @@ export class BrokeredTunnel implements OpenedTunnel {
     this.#trail = newTrail(context, request, identity);
     this.client = (record) => this.#trail.client(record);
     this.denied = (error) => this.#trail.denied(error, routes[0]);
+    this.runs = (program) => this.#trail.runs(program);
     this.ended = (record) => this.#trail.ended(record);
     for (const route of routes) {
       if (route.hops === undefined) this.#known.set(formatEndpoint(route.to).toLowerCase(), route);

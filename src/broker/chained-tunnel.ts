@@ -21,6 +21,7 @@ export class ChainedTunnel implements OpenedTunnel {
   readonly lost: Promise<CloudtunError>;
   readonly client: OpenedTunnel['client'];
   readonly denied: OpenedTunnel['denied'];
+  readonly runs: OpenedTunnel['runs'];
   readonly ended: OpenedTunnel['ended'];
   readonly #context: BrokerContext;
   readonly #base: OpenedTunnel;
@@ -52,6 +53,7 @@ export class ChainedTunnel implements OpenedTunnel {
     this.#trail = newTrail(context, request, base.identity);
     this.client = (record) => this.#trail.client(record);
     this.denied = (error) => this.#trail.denied(error, this.routes[0]);
+    this.runs = (program) => this.#trail.runs(program);
     this.ended = (record) => this.#trail.ended(record);
     this.lost = new Promise((resolve) => {
       this.#tellLost = resolve;

@@ -11,6 +11,7 @@ export function tunnelWith(opened: OpenedTunnel, parts: Partial<OpenedTunnel>): 
     stats: () => opened.stats(),
     client: (record) => opened.client(record),
     denied: (error) => opened.denied(error),
+    runs: (program) => opened.runs(program),
     ended: (record) => opened.ended(record),
     [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose](),
     ...parts,

@@ -14,6 +14,7 @@ import { type OpenNames, openNames, type WantedName } from '../exec/open-names.t
 import { expandGroups, planNamed } from '../plan/named-plan.ts';
 import { type PlanFlags, questionOf, type TunnelPlan } from '../plan/tunnel-plan.ts';
 import type { Provider } from '../providers/provider.ts';
+import { hostUser } from '../runtime/host-user.ts';
 import { Lifetime } from '../runtime/lifetime.ts';
 import { startChild } from '../runtime/run-child.ts';
 import { passSignals } from './child-signals.ts';
@@ -160,6 +161,7 @@ export abstract class ExecCommand extends TunnelCommand {
       const env = { ...world.env, ...clients.variables };
       const grace = wanted[0]!.plan.settings.grace;
       const start = world.clock.now();
+      recordCommand(opened, command);
       const child = await startChild(command, commandLine, { env, cwd: world.cwd });
       const onKilled = () => screen.warn(`the command did not end within ${grace / 1_000} s (--grace), and is killed`);
       const signals = passSignals(child, this.interruption, { clock: world.clock, grace, onKilled });
@@ -252,6 +254,23 @@ export abstract class ExecCommand extends TunnelCommand {
     const question = { cloud, target: '', said: {}, selection };
     const set = lifetime.use(await composeProviders(this.world, question, this.prompts));
     return set.providers[0]!;
+  }
+}
+
+/** Of each name that is open for it. @throws CT_JOURNAL: nothing is run that cannot be recorded */
+function recordCommand({ names }: OpenNames, command: string): void {
+  const { user, host } = hostUser();
+  for (const { name, app } of names) {
+    const program = command.split('/').at(-1) ?? command;
+    app.journal.record({
+      event: 'command',
+      program,
+      with: 'exec',
+      asked: name,
+      hostUser: user,
+      host,
+      pid: app.world.pid,
+    });
   }
 }
 

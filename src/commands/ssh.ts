@@ -19,6 +19,7 @@ import { type SshWishes, sshWishes } from '../cli/ssh-wishes.ts';
 import { placesOf, type ServedPlan, TunnelCommand, type TunnelResult } from '../cli/tunnel-command.ts';
 import { loadCatalogue } from '../config/load.ts';
 import { CloudtunError } from '../domain/errors.ts';
+import { programName } from '../domain/program-name.ts';
 import type { ForwardReport } from '../forward/forward-types.ts';
 import type { App } from '../plan/app.ts';
 import { planSsh } from '../plan/tunnel-plan.ts';
@@ -169,6 +170,7 @@ export default class Ssh extends TunnelCommand {
     const { world } = this;
     const start = world.clock.now();
     if (hasRules(this.#wishes.rules)) await forwards.serve(login);
+    if (this.#command !== undefined) login.opened.runs(programName(this.#command));
     const { end, bytesUp, bytesDown } = await this.#session(login.connection);
     let report: ForwardReport = {
       reason: 'ended',

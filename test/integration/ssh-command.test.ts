@@ -29,7 +29,15 @@ suite('cloudtun ssh, on the lab', () => {
         opened.map(({ use }) => use),
         [`ssh command of ${SCRIPT.length} characters`, `ssh command of ${SCRIPT.length} characters`],
       );
-      assert.ok(!JSON.stringify(journalRecords(cli.journalPath)).includes('echo'));
+      const commands = journalRecords(cli.journalPath).filter(({ event }) => event === 'command');
+      assert.deepEqual(
+        commands.map(({ program, with: by, tunnel }) => [program, by, typeof tunnel]),
+        [
+          ['echo', 'ssh', 'string'],
+          ['echo', 'ssh', 'string'],
+        ],
+      );
+      assert.ok(!JSON.stringify(journalRecords(cli.journalPath)).includes('exit 7'), 'never what it is told');
     });
   }
 

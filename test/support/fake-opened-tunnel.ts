@@ -58,6 +58,8 @@ export class FakeOpenedTunnel implements OpenedTunnel {
     this.denials.push(error);
   }
 
+  runs(): void {}
+
   ended(record: EndRecord): void {
     this.ends.push(record);
   }
