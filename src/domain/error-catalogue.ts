@@ -180,7 +180,12 @@ export const ERROR_CATALOGUE = {
     true,
     'The service on this side that the far side was to reach does not answer: refused, filtered, or nobody listens.',
   ),
-  CT_JOURNAL: entry('local', 7, false, 'The journal cannot be written, so nothing was opened.'),
+  CT_JOURNAL: entry(
+    'local',
+    7,
+    false,
+    'The journal cannot be written, so nothing was opened or run. Only `policy.journal: warn` lets it be.',
+  ),
   CT_STATE: entry('local', 7, false, 'A state file cannot be read or written.'),
   CT_OUTPUT: entry('local', 7, false, 'Standard output cannot be written: a full disk, for example.'),
   CT_COMMAND_NOT_FOUND: entry('usage', 127, false, 'The command that `exec` was to run does not exist.'),

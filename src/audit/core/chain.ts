@@ -1,6 +1,6 @@
 /*
  * The chain of a segment: each line of it ends with the SHA-256 over the hash of the line before and its own text, so that no line can
- * be changed, dropped, added or moved without every later hash being another (docs/adr, "A journal that shows edits").
+ * be changed, dropped, added or moved without every later hash being another (docs/adr/0029-journal-that-shows-edits.md).
  *
  *   {"time":"…","event":"open",…,"segment":"S","seq":7,"hash":"<64 hexadecimal digits>"}\n
  *   `---------------- the text -------------------´
