@@ -144,7 +144,24 @@ test('whatever happens, a connection is placed where it can be, and the bounds h
       const model = new Model(wish, isExclusive);
       for (const step of happens) model.run(step);
     }),
-    { numRuns: 2_000 },
+    {
+      numRuns: 2_000,
+      // A session whose streams had just gone looked loaded, and another one was started beside it.
+      examples: [
+        [
+          3,
+          false,
+          [
+            { do: 'connect' },
+            { do: 'load', which: 0, messageRate: 9_000 },
+            { do: 'connect' },
+            { do: 'leave', which: 0 },
+            { do: 'started' },
+            { do: 'connect' },
+          ],
+        ],
+      ],
+    },
   );
 });
 

@@ -165,8 +165,9 @@ export class SessionPlacement {
   }
 }
 
-function loadOf({ messageRate }: PlaceableSession): number {
-  return messageRate / AGENT_MESSAGE_RATE;
+/** What is measured looks back two seconds: of a session whose streams are gone it says nothing of what comes. */
+function loadOf({ messageRate, openStreams }: PlaceableSession): number {
+  return openStreams === 0 ? 0 : messageRate / AGENT_MESSAGE_RATE;
 }
 
 function isFull(session: PlaceableSession): boolean {

@@ -404,6 +404,7 @@ describe('who we are, and what a route asks for', () => {
       id: 'arn:aws:sts::111122223333:assumed-role/readers/alice',
       account: '111122223333',
       name: 'alice',
+      principals: [{ cloud: 'aws', kind: 'role', name: 'readers' }],
       source: 'environment',
     });
   });
