@@ -17,10 +17,10 @@ export abstract class TeamCommand extends BaseCommand {
   /** Closes what `openProvider` opened; the commands hold it with `await using`. */
   protected readonly providers = new Lifetime();
 
-  /** @throws CT_CONFIG where there are no teams */
-  protected async question(flags: TeamFlags): Promise<PlanQuestion> {
+  /** @throws CT_CONFIG where there are no teams, and there have to be some */
+  protected async question(flags: TeamFlags, { mayBeEmpty = false } = {}): Promise<PlanQuestion> {
     const catalogue = await loadCatalogue(this.world);
-    if (catalogue.teams.size === 0) {
+    if (catalogue.teams.size === 0 && !mayBeEmpty) {
       const where = catalogue.files.length === 0 ? 'there is no cloudtun.yaml' : 'cloudtun.yaml names no teams';
       throw new CloudtunError('CT_CONFIG', `${where}, so nobody is given anything`, {
         hint: 'who may reach what is said under teams: in cloudtun.yaml (docs/guides/team.md)',

@@ -2,10 +2,10 @@ import { dirname, join, resolve } from 'node:path';
 import { CloudtunError, systemCode } from '../domain/errors.ts';
 import { gitFile } from '../runtime/git-file.ts';
 import type { World } from '../runtime/world.ts';
-import { type Catalogue, NO_CATALOGUE } from './catalogue.ts';
-import { checkFiles } from './check-files.ts';
-import { type CatalogueText, catalogueFiles, PROJECT_FILE, readText } from './load.ts';
-import { problemError } from './parse.ts';
+import type { Catalogue } from './catalogue.ts';
+import { type CatalogueText, catalogueFiles, mergeFiles, PROJECT_FILE, readText } from './load.ts';
+import { parseCatalogue, problemError } from './parse.ts';
+import { wrongReferences } from './references.ts';
 
 /** Another catalogue to compare with. */
 export interface OtherCatalogue {
@@ -32,11 +32,14 @@ export async function otherCatalogue(
   const found = await otherText(world, text, project, signal);
   const label = found?.label ?? `${text}:${PROJECT_FILE}`;
   const all = [found, files.find(({ path }) => path === own)].filter((file) => file !== undefined);
-  if (all.length === 0) return { label, catalogue: NO_CATALOGUE };
-  const { catalogue, problems } = checkFiles(all);
-  const [first] = problems;
-  if (first !== undefined) throw first instanceof CloudtunError ? first : problemError(first);
-  return { label, catalogue: catalogue! };
+  // As the project's own is read: local ports that meet are a matter of who opens tunnels with it.
+  const parsed = all.map(({ path, label: name, text: content }) => ({ path, parsed: parseCatalogue(content, name) }));
+  const catalogue = mergeFiles(parsed);
+  for (const file of parsed) {
+    const [wrong] = wrongReferences(file.parsed, catalogue);
+    if (wrong !== undefined) throw problemError(wrong);
+  }
+  return { label, catalogue };
 }
 
 async function otherText(

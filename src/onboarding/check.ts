@@ -27,7 +27,7 @@ export interface CheckQuestion {
   readonly drafted: DraftedTeams;
   /** Wall time as of which it is judged. */
   readonly at: Millis;
-  /** Beside those that the catalogue names. */
+  /** This person alone, whom the catalogue need not name; everybody when absent. */
   readonly somebody?: TeamPerson;
   readonly othersOf?: (part: DraftedPart, person: Person) => readonly ForeignPolicy[];
   /** Of this cloud alone. */
@@ -36,9 +36,7 @@ export interface CheckQuestion {
 
 /** Judges everybody against everything that may be tried, without asking anybody. */
 export function checkTeams({ catalogue, drafted, at, somebody, othersOf, cloud }: CheckQuestion): TeamCheck {
-  const named = teamPeople(catalogue);
-  const isNamed = named.some(({ name }) => name === somebody?.name);
-  const people = somebody === undefined || isNamed ? named : [...named, somebody];
+  const people = somebody === undefined ? teamPeople(catalogue) : [somebody];
   const access = accessOf(drafted.parts, people, { at, ...(othersOf !== undefined && { othersOf }) });
   const findings = [
     ...differencesToListed(access),

@@ -140,12 +140,20 @@ suite('cloudtun team check', () => {
     assert.match(other.stdout, /^~ alice@example\.com +connect prod\n {4}until: 2027-03-31 -> no end\n/m);
     assert.match(other.stdout, /1 gained, 0 lost, 1 changed since main:cloudtun\.yaml/);
     assert.equal((await check('--against', 'main')).code, 0);
+    // One person alone, who is in another team there; and nobody at all.
+    assert.match((await check('bob', '--against', 'main')).stdout, /\n1 gained, 0 lost, 0 changed since main/);
+    await write(CATALOGUE.slice(0, CATALOGUE.indexOf('teams:')));
+    assert.match(
+      (await check('--against', 'main')).stdout,
+      /^- alice@example\.com {2}connect prod .*\n0 gained, 1 lost, 0 changed/,
+    );
+    assert.equal((await check()).code, 2);
     const nowhere = await check('--against', 'nowhere');
     assert.equal(nowhere.code, 2);
     assert.match(nowhere.stderr, /"nowhere" is neither a file nor a revision of git here/);
     assert.equal((await check('--against=--output=x')).code, 2);
     await writeFile(join(folder, 'old.yaml'), CATALOGUE);
-    assert.match((await check('--against', 'old.yaml')).stdout, /1 gained, 0 lost, 1 changed since old\.yaml/);
+    assert.match((await check('--against', 'old.yaml')).stdout, /0 gained, 1 lost, 0 changed since old\.yaml/);
     await writeFile(join(folder, 'wrong.yaml'), 'version: 1\nteams: 3\n');
     assert.match((await check('--against', 'wrong.yaml')).stderr, /wrong\.yaml:2:8/);
   });

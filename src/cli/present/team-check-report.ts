@@ -18,6 +18,7 @@ export interface TeamCheckJson {
   /** Whether the clouds were asked. */
   readonly live: boolean;
   readonly people: readonly TeamPerson[];
+  /** Of everybody together, without what is denied and not listed, unless `--all`. */
   readonly access: readonly AccessJson[];
   readonly findings: readonly Finding[];
   /** Of `team check PERSON TARGET`; more than one where TARGET is a group. */
@@ -81,6 +82,8 @@ function accessJson(access: Access, isDetailed: boolean): AccessJson {
 export interface CheckParts {
   readonly at: string;
   readonly isLive: boolean;
+  /** What is denied to everybody too. */
+  readonly isAll: boolean;
   readonly check: TeamCheck;
   readonly scope: CheckScope;
   readonly access: readonly Access[];
@@ -92,6 +95,7 @@ export interface CheckParts {
 export function teamCheckJson({
   at,
   isLive,
+  isAll,
   check,
   scope,
   access,
@@ -104,7 +108,9 @@ export function teamCheckJson({
     at,
     live: isLive,
     people: check.people.filter(({ name }) => person === undefined || name === person.name),
-    access: access.map((one) => accessJson(one, person !== undefined)),
+    access: access
+      .filter((one) => person !== undefined || isAll || one.decision !== 'denied' || one.listed.length > 0)
+      .map((one) => accessJson(one, person !== undefined)),
     findings,
     ...(answers !== undefined && { answers: answers.map(answerJson) }),
     ...(other !== undefined && { against: other.label, changes: other.changes }),

@@ -14,6 +14,7 @@ import type { AccessChange } from '../../onboarding/access-difference.ts';
 import type { TeamCheck as Checked } from '../../onboarding/check.ts';
 import { type CheckScope, concerns, isInScope } from '../../onboarding/check-scope.ts';
 import type { Finding } from '../../onboarding/findings.ts';
+import type { TeamPerson } from '../../onboarding/people.ts';
 import type { PlanQuestion } from '../../onboarding/team-plan.ts';
 import { isoTime } from '../../runtime/iso-time.ts';
 
@@ -89,7 +90,7 @@ export default class TeamCheck extends TeamCommand {
     refuseTogether(flags, args);
     const at = flags.at === undefined ? this.world.clock.wall() : instantOf(flags.at);
     const verb = GRANT_VERBS.find((one) => one === flags.verb);
-    const question = await this.question(flags);
+    const question = await this.question(flags, { mayBeEmpty: flags.against !== undefined });
     const scope = await this.#scope(question, args.person, args.target, flags.target);
     const { worstFirst } = await import('../../onboarding/check.ts');
     const { check, beside } = flags.live
@@ -109,7 +110,17 @@ export default class TeamCheck extends TeamCommand {
     }
     this.#endBy(findings, answers, { ...flags, isOther: (other?.changes.length ?? 0) > 0 });
     const { teamCheckJson } = await import('../../cli/present/team-check-report.ts');
-    return teamCheckJson({ at: isoTime(at), isLive: flags.live, check, scope, access, findings, answers, other });
+    return teamCheckJson({
+      at: isoTime(at),
+      isLive: flags.live,
+      isAll: flags.all,
+      check,
+      scope,
+      access,
+      findings,
+      answers,
+      other,
+    });
   }
 
   #endBy(
@@ -148,10 +159,10 @@ export default class TeamCheck extends TeamCommand {
       });
     }
     this.terminal.note(printable([`nobody in cloudtun.yaml is called "${who}"`, ...meant].join('; ')));
-    return { ...subjects, person: { name: who, isStandIn: false, teams: [], principals: [] } };
+    return { ...subjects, person: nobody(who) };
   }
 
-  async #judge(question: PlanQuestion, at: Millis, scope: CheckScope = {}): Promise<Checked> {
+  async #judge(question: PlanQuestion, at: Millis, scope: CheckScope): Promise<Checked> {
     const { checkTeams } = await import('../../onboarding/check.ts');
     const { draftTeams } = await import('../../onboarding/team-plan.ts');
     const drafterOf = async (cloud: Parameters<typeof policyOf>[0]) => (await policyOf(cloud))!.drafter();
@@ -200,12 +211,19 @@ export default class TeamCheck extends TeamCommand {
   ): Promise<Against> {
     const { otherCatalogue } = await import('../../config/other-catalogue.ts');
     const { accessDifference } = await import('../../onboarding/access-difference.ts');
+    const { findPerson } = await import('../../onboarding/people.ts');
     const { label, catalogue } = await otherCatalogue(this.world, text, this.signal);
-    const { access } = await this.#judge({ ...question, catalogue }, at);
-    const before = access.filter((one) => isInScope(one, scope));
+    // The same person may be in other teams there, or nobody.
+    const person = scope.person && (findPerson(catalogue, scope.person.name) ?? nobody(scope.person.name));
+    const there = { ...scope, ...(person && { person }) };
+    const { access } = await this.#judge({ ...question, catalogue }, at, there);
+    const before = access.filter((one) => isInScope(one, there));
     return { label, changes: accessDifference(before, now, (end) => (end === undefined ? 'no end' : isoDay(end))) };
   }
 }
+
+/** Somebody of whom the catalogue says nothing. */
+const nobody = (name: string): TeamPerson => ({ name, isStandIn: false, teams: [], principals: [] });
 
 /** A day counts from its first minute in UTC: what ends on it is still there. @throws CT_USAGE */
 function instantOf(text: string): Millis {
