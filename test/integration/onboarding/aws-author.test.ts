@@ -430,6 +430,46 @@ suite('an administrator of these permissions alone', () => {
   });
 });
 
+suite('an account that does not administer Identity Center', () => {
+  test('plans, has everything else done, and sees what was provisioned from elsewhere', async (t) => {
+    const { lab, plan, apply } = await teamLab(t, hurried());
+    const notThere = JSON.stringify({
+      Version: '2012-10-17',
+      Statement: [
+        { Sid: 'All', Effect: 'Allow', Action: '*', Resource: '*' },
+        { Sid: 'NotThere', Effect: 'Deny', Action: 'sso:*', Resource: '*' },
+      ],
+    });
+    await iamOf(lab).send(new PutUserPolicyCommand({ UserName: 'bob', PolicyName: 'here', PolicyDocument: notThere }));
+    const text = teams('readers: { aws: { permissionSet: readers, user: alice }, may: { connect: [prod] } }');
+    const error = await failure(apply(await plan(text, 'bob')));
+    assert.equal(error.code, 'CT_DENIED');
+    assert.match(error.hints.join(), /^Identity Center is administered from one account/);
+    assert.deepEqual(changesOf(await plan(text, 'bob')), ['add cloudtun-readers to permissionSet readers']);
+    await apply(await plan(text));
+    assert.deepEqual(changesOf(await plan(text, 'bob')), []);
+  });
+});
+
+test('a policy that IAM does not know everywhere yet is waited for', async (t) => {
+  let hidden: (() => void) | undefined;
+  const sleep = async () => hidden?.();
+  const { lab, plan, apply } = await teamLab(t, systemWorld({ clock: { ...systemClock, sleep } }));
+  const { policies } = lab.iam.directory;
+  const { calls } = lab;
+  const add = calls.add;
+  calls.add = (record) => {
+    add.call(calls, record);
+    if (record.action !== 'iam:CreatePolicy') return;
+    const made = policies.get(POLICY_ARN)!;
+    policies.delete(POLICY_ARN);
+    hidden = () => policies.set(POLICY_ARN, made);
+  };
+  await apply(await plan(READERS));
+  assert.deepEqual(changesOf(await plan(READERS)), []);
+  assert.equal(calls.count('iam:AttachUserPolicy'), 2);
+});
+
 suite('what a principal has beside ours', () => {
   test('attached, inline and by groups; judged together with the draft', async (t) => {
     const { lab, bring, author, signal } = await teamLab(t);

@@ -1,3 +1,5 @@
+import type { Millis } from '../../../domain/millis.ts';
+import type { Clock } from '../../../runtime/clock.ts';
 import type { CurrentResource, PolicyChange, PolicyDraft } from '../../policy-author.ts';
 import type { AwsApi } from '../aws-api.ts';
 import type { AttachmentContent } from './marks.ts';
@@ -6,15 +8,21 @@ import type { PermissionSets } from './permission-sets.ts';
 import { changing, isAnswer } from './refusals.ts';
 import { setOfRole, ssoRoles } from './sso-roles.ts';
 
+/** Guessed: IAM takes seconds to tell all of itself. */
+const TRIES = 6;
+const BETWEEN_TRIES: Millis = 2_000;
+
 /** Who has our policies: users, roles and permission sets. Whoever has a policy of ours has it by us. */
 export class AttachmentStore {
   readonly #api: AwsApi;
+  readonly #clock: Clock;
   readonly #sets: PermissionSets;
   readonly #account: string;
   readonly #arnOf: (policy: string) => string;
 
-  constructor(api: AwsApi, sets: PermissionSets, account: string, arnOf: (policy: string) => string) {
+  constructor(api: AwsApi, clock: Clock, sets: PermissionSets, account: string, arnOf: (policy: string) => string) {
     this.#api = api;
+    this.#clock = clock;
     this.#sets = sets;
     this.#account = account;
     this.#arnOf = arnOf;
@@ -34,13 +42,15 @@ export class AttachmentStore {
     const sets = new Set([...wanted, ...inSets].flatMap(({ kind, name }) => (kind === 'permissionSet' ? [name] : [])));
     const plain = held.filter(({ kind }) => kind !== 'permissionSet').map((each) => this.#current(each));
     if (sets.size === 0) return plain;
-    const roles = await ssoRoles(this.#api, signal);
+    const [roles, isVisible] = await Promise.all([ssoRoles(this.#api, signal), this.#sets.isVisible(signal)]);
     const ofSets = await Promise.all(
       [...sets].map(async (name) => {
-        const references = await this.#sets.references(name, signal);
+        const held = inSets.flatMap((each) => (each.name === name ? [each.policy] : []));
+        // Seen from another account than the one of Identity Center: what was provisioned here is what its role has.
+        const references = isVisible ? await this.#sets.references(name, signal) : held;
         return policies.flatMap((policy): readonly CurrentResource[] => {
           const isReferred = references.includes(policy);
-          const isHeld = inSets.some((each) => each.name === name && each.policy === policy);
+          const isHeld = held.includes(policy);
           if (!isReferred && !isHeld) return [];
           // Of a set that nobody has in this account there is no role: it comes with the first assignment.
           const isWhole = isReferred && (isHeld || !roles.has(name));
@@ -73,12 +83,22 @@ export class AttachmentStore {
       resource: `${kind}/${name}`,
       doing: `attach ${policy} to ${kind} ${name}`,
     };
-    await changing(`${policy} for ${kind} ${name}`, () =>
+    const attach = () =>
       this.#api.iam(call, signal, async (sdk, client, options) => {
         if (isUser) await client.send(new sdk.AttachUserPolicyCommand({ UserName: name, PolicyArn }), options);
         else await client.send(new sdk.AttachRolePolicyCommand({ RoleName: name, PolicyArn }), options);
-      }),
-    );
+      });
+    await changing(`${policy} for ${kind} ${name}`, async () => {
+      for (let left = TRIES; ; left -= 1) {
+        try {
+          return await attach();
+        } catch (error) {
+          // IAM is consistent in the end: a policy that was made a moment ago may not be known everywhere yet.
+          if (left === 1 || !isAnswer(error, 'NoSuchEntity')) throw error;
+          await this.#clock.sleep(BETWEEN_TRIES, signal);
+        }
+      }
+    });
   }
 
   async #detach(kind: string, name: string, policy: string, signal: AbortSignal): Promise<void> {

@@ -115,8 +115,9 @@ export class AwsPolicyAuthor implements PolicyAuthor {
   ): Promise<void> {
     const { sets } = this.#storesFor(account, partition);
     const check = async ({ kind, name }: Principal): Promise<void> => {
-      if (kind === 'permissionSet') await sets.find(name, signal);
-      else await holderOf(this.#parts.api, { cloud: 'aws', kind, name }, signal);
+      if (kind === 'permissionSet') {
+        if (await sets.isVisible(signal)) await sets.find(name, signal);
+      } else await holderOf(this.#parts.api, { cloud: 'aws', kind, name }, signal);
     };
     const byPrincipal = new Map(grants.map((grant) => [`${grant.principal.kind} ${grant.principal.name}`, grant]));
     for (const grant of byPrincipal.values()) await askedFor(grant, () => check(grant.principal));
@@ -131,7 +132,7 @@ export class AwsPolicyAuthor implements PolicyAuthor {
     const { api, world } = this.#parts;
     const policies = new PolicyStore(api, account, partition);
     const sets = new PermissionSets(api, world.clock, account);
-    const attachments = new AttachmentStore(api, sets, account, (name) => policies.arn(name));
+    const attachments = new AttachmentStore(api, world.clock, sets, account, (name) => policies.arn(name));
     this.#stores = { account, sets, stores: { documents: new DocumentStore(api, account), policies, attachments } };
     return this.#stores;
   }

@@ -8,7 +8,7 @@ import { DOCUMENT_LIMIT, documentContent, documentSummary } from './documents.ts
 import { type AwsFacts, assumedFacts, subjectKey } from './facts.ts';
 import { awsFiles } from './files.ts';
 import { judgeAws } from './judge.ts';
-import { OWNER_TAG, SUBJECT_TAG, TEAM_TAG } from './marks.ts';
+import { type AttachmentContent, OWNER_TAG, SUBJECT_TAG, TEAM_TAG } from './marks.ts';
 import { awsNotices } from './notices.ts';
 import { ATTACHMENT_LIMIT, POLICY_LIMIT, policyName, policySize, splitPolicy } from './policies.ts';
 import { policyDocument, teamStatements } from './statements.ts';
@@ -37,10 +37,14 @@ function draftAws(grants: readonly Grant[], facts: AwsFacts, owner: string): Pol
     place: `AWS ${facts.account} ${regions.size > 0 ? [...regions].join(', ') : facts.region}${facts.isAssumed ? ' (assumed)' : ''}`,
     scope: facts.account,
     owner,
-    resources: [...documents, ...policies],
+    // What is done in Identity Center goes last: where another account administers it, everything else is done before that fails.
+    resources: [...documents, ...policies.filter((each) => !isOfSet(each)), ...policies.filter(isOfSet)],
     notices: awsNotices(grants, facts),
   };
 }
+
+const isOfSet = ({ kind, content }: PolicyResource) =>
+  kind === 'attachment' && (content as unknown as AttachmentContent).kind === 'permissionSet';
 
 /** One document for each thing that is given, however many teams have it. */
 function documentResources(grants: readonly Grant[], facts: AwsFacts, owner: string): readonly PolicyResource[] {

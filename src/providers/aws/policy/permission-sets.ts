@@ -10,6 +10,8 @@ interface SetArns {
   readonly set: string;
 }
 
+const ELSEWHERE =
+  'Identity Center is administered from one account of an organization: apply with a profile of it, or hand over what team export writes';
 /** Guessed: provisioning one account takes seconds. */
 const LOOK_AGAIN: Millis = 1_000;
 const GIVE_UP: Millis = 180_000;
@@ -30,13 +32,23 @@ export class PermissionSets {
     this.#account = account;
   }
 
+  /** Whether Identity Center shows itself to this account: it does in the one that administers it. */
+  async isVisible(signal: AbortSignal): Promise<boolean> {
+    try {
+      return (await this.#all(signal)).size > 0;
+    } catch (error) {
+      if (error instanceof CloudtunError && error.code === 'CT_DENIED') return false;
+      throw error;
+    }
+  }
+
   /** @throws CT_TARGET_NOT_FOUND, CT_DENIED */
   async find(name: string, signal: AbortSignal): Promise<SetArns> {
-    this.#known ??= this.#list(signal);
-    this.#known.catch(() => {
-      this.#known = undefined;
+    const known = await this.#all(signal).catch((error: unknown) => {
+      if (!(error instanceof CloudtunError) || error.code !== 'CT_DENIED') throw error;
+      const { message, details, cause } = error;
+      throw new CloudtunError('CT_DENIED', message, { details, hint: ELSEWHERE, cause });
     });
-    const known = await this.#known;
     const found = known.get(name);
     if (found !== undefined) return found;
     throw new CloudtunError('CT_TARGET_NOT_FOUND', `there is no permission set ${name}`, {
@@ -44,7 +56,7 @@ export class PermissionSets {
         known.size === 0
           ? [['Identity Center', 'shows none to this account']]
           : [['there are', [...known.keys()].join(', ')]],
-      hint: 'Identity Center is administered from one account of an organization: apply with a profile of it, or hand over what team export writes',
+      hint: ELSEWHERE,
     });
   }
 
@@ -176,6 +188,15 @@ export class PermissionSets {
         hint: 'the policies that it refers to have to be in every account that it is provisioned to',
       },
     );
+  }
+
+  #all(signal: AbortSignal): Promise<ReadonlyMap<string, SetArns>> {
+    const known = this.#known ?? this.#list(signal);
+    this.#known = known;
+    known.catch(() => {
+      this.#known = undefined;
+    });
+    return known;
   }
 
   async #list(signal: AbortSignal): Promise<ReadonlyMap<string, SetArns>> {
