@@ -1,12 +1,11 @@
 import type { NamedSink } from './audit/deliver-journal.ts';
-import type { JournalOptions } from './audit/journal.ts';
-import type { PacedCheckpoints } from './audit/paced-checkpoints.ts';
 import type { HopOpener, TunnelOpener } from './broker/broker-types.ts';
 import { type Candidates, type CloudQuestion, candidateClouds } from './broker/candidate-clouds.ts';
 import { type CandidateCloud, combinedFailure } from './broker/settle-cloud.ts';
 import { StartLimiter } from './broker/start-limiter.ts';
-import type { SinkSettings } from './config/journal-settings.ts';
+import type { JournalSettings, SinkSettings } from './config/journal-settings.ts';
 import { placeIn } from './config/tunnel-settings.ts';
+import type { AuditSink } from './domain/audit-sink.ts';
 import { asCloudtunError, CloudtunError } from './domain/errors.ts';
 import type { ProviderId } from './domain/target.ts';
 import type { App, AppQuestion, ProviderSet } from './plan/app.ts';
@@ -96,8 +95,7 @@ export async function composeApp(
   const lifetime = new Lifetime();
   try {
     const [
-      { Journal },
-      { PacedCheckpoints },
+      journal,
       { SessionLedger },
       { networkSettings },
       { PeerWatch },
@@ -107,8 +105,7 @@ export async function composeApp(
       { resolveHost },
       { SharedLooks },
     ] = await Promise.all([
-      import('./audit/journal.ts'),
-      import('./audit/paced-checkpoints.ts'),
+      openJournal(world, question.journal, clouds),
       import('./broker/session-ledger.ts'),
       import('./runtime/network.ts'),
       import('./transport/peer-watch.ts'),
@@ -118,18 +115,7 @@ export async function composeApp(
       import('./runtime/resolve-host.ts'),
       import('./broker/shared-looks.ts'),
     ]);
-    const sinks = question.journal?.sinks ?? [];
-    // Behind the journal's own end, which is a line as well.
-    if (sinks.length > 0) {
-      const { deliverAtTheEnd, deliverNowAndThen } = await import('./audit/deliver-sinks.ts');
-      const send = async () => {
-        await using logs = cloudLogs(world, sinks, clouds);
-        await deliverAtTheEnd(world, journal.path, logs.sinks);
-      };
-      lifetime.defer(send);
-      lifetime.use(deliverNowAndThen(world, send));
-    }
-    const journal = lifetime.use(new Journal(world, journalOptions(world, question, PacedCheckpoints)));
+    lifetime.use(journal);
     const network = lifetime.use(await networkSettings(world));
     const { candidates, providers, firstSteps } = lifetime.use(
       await composeProviders(world, question, prompts, clouds),
@@ -179,16 +165,38 @@ export function cloudLogs(
   return { sinks, [Symbol.asyncDispose]: () => lifetime[Symbol.asyncDispose]() };
 }
 
-function journalOptions(
+/** The journal of this process, signed in its own time and sent to where the settings say. Disposing it ends its segment. */
+export async function openJournal(
   world: World,
-  { journal = { isRequired: true } }: AppQuestion,
-  Pace: typeof PacedCheckpoints,
-): JournalOptions {
+  settings: JournalSettings = { isRequired: true },
+  clouds?: Clouds,
+): Promise<AuditSink & { readonly path: string }> {
+  const [{ Journal }, { PacedCheckpoints }] = await Promise.all([
+    import('./audit/journal.ts'),
+    import('./audit/paced-checkpoints.ts'),
+  ]);
   const key = async () => (await import('./audit/journal-key.ts')).ownKey(world);
+  const { configured, isRequired, keep, sinks = [] } = settings;
+  const journal = new Journal(world, {
+    configured,
+    isRequired,
+    pace: ({ path }) => new PacedCheckpoints(world, path, key, keep),
+  });
+  if (sinks.length === 0) return journal;
+  const { deliverAtTheEnd, deliverNowAndThen } = await import('./audit/deliver-sinks.ts');
+  const send = async () => {
+    await using logs = cloudLogs(world, sinks, clouds);
+    await deliverAtTheEnd(world, journal.path, logs.sinks);
+  };
+  const lifetime = new Lifetime();
+  // Behind the journal's own end, which is a line as well.
+  lifetime.defer(send);
+  lifetime.use(journal);
+  lifetime.use(deliverNowAndThen(world, send));
   return {
-    configured: journal.configured,
-    isRequired: journal.isRequired,
-    pace: ({ path }) => new Pace(world, path, key, journal.keep),
+    path: journal.path,
+    record: (event) => journal.record(event),
+    [Symbol.asyncDispose]: () => lifetime[Symbol.asyncDispose](),
   };
 }
 

@@ -1,5 +1,11 @@
+import { openJournal } from '../compose.ts';
+import { journalSettings } from '../config/journal-settings.ts';
+import type { AuditEvent } from '../domain/audit-sink.ts';
 import { asCloudtunError, CloudtunError } from '../domain/errors.ts';
 import type { PlanQuestion, TeamPlan } from '../onboarding/team-plan.ts';
+import type { PolicyChange } from '../providers/policy-author.ts';
+import { hostUser } from '../runtime/host-user.ts';
+import type { World } from '../runtime/world.ts';
 import { askWhich } from './ask.ts';
 import { printable } from './present/printable.ts';
 import type { TeamPlanJson } from './present/team-plan-report.ts';
@@ -35,6 +41,8 @@ export abstract class TeamApplyCommand extends TeamCommand {
     refuseConflicts(shown);
     const plan = await this.#agreed(shown, question, flags.yes);
     if (plan === undefined) return { ...teamPlanJson(shown), done: 0, left: count };
+    const who = whoApplies(this.world);
+    await using journal = await openJournal(this.world, journalSettings(question.catalogue));
     const { done, left, failure } = await applyPlan(
       plan,
       ({ change }, index) => {
@@ -42,6 +50,7 @@ export abstract class TeamApplyCommand extends TeamCommand {
         this.terminal.progress(`${index + 1} of ${count}: ${kind} ${name} ...`);
       },
       this.signal,
+      ({ part, change }) => journal.record({ ...permissionEvent(part.draft.place, change), ...who }),
     );
     this.terminal.settle();
     if (!this.jsonEnabled()) {
@@ -77,6 +86,17 @@ export abstract class TeamApplyCommand extends TeamCommand {
     if (now.fingerprint !== shown.fingerprint) throw changed(shown.fingerprint, now);
     return now;
   }
+}
+
+/** What the journal has of a change. */
+function permissionEvent(place: string, change: PolicyChange): AuditEvent {
+  const { kind, name, summary } = 'wanted' in change ? change.wanted : change.current;
+  return { event: 'permission', change: DONE[change.op], kind, name, what: summary, place };
+}
+
+function whoApplies({ pid }: Pick<World, 'pid'>) {
+  const { user, host } = hostUser();
+  return { hostUser: user, host, pid };
 }
 
 function changed(expected: string, { fingerprint }: TeamPlan): CloudtunError {

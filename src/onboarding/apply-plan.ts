@@ -22,12 +22,14 @@ export interface ApplyReport {
  * again with a new plan after an interruption at any point.
  *
  * @param onStep before each change
+ * @param onDone after each; what it throws ends the application, with this change counted as left
  * @throws CT_POLICY_CONFLICT where something of another hand has one of our names: nothing is done then
  */
 export async function applyPlan(
   plan: TeamPlan,
   onStep: (step: AppliedChange, index: number, count: number) => void,
   signal: AbortSignal,
+  onDone: (step: AppliedChange) => void = () => {},
 ): Promise<ApplyReport> {
   refuseConflicts(plan);
   const steps = plan.parts.flatMap((part) => part.changes.map((change) => ({ part, change })));
@@ -36,6 +38,7 @@ export async function applyPlan(
       signal.throwIfAborted();
       onStep(step, index, steps.length);
       await step.part.author.apply(step.change, step.part.facts, signal);
+      onDone(step);
     } catch (thrown) {
       return { done: steps.slice(0, index), left: steps.slice(index), failure: thrown };
     }
