@@ -52,7 +52,7 @@ export function accessAdvice(
   const isOver = ({ until }: TeamEntry) => until !== undefined && endOf(until) <= at;
 
   const ended = giving
-    .filter(({ isOwn, entry }) => isOwn && isOver(entry))
+    .filter(({ isOwn, entry }) => isOwn && isOver(entry) && isAnybody(entry, cloud, person))
     .map(({ team, entry }) => ({
       text: `team ${team} gave it until ${isoDay(endOf(entry.until!))}: move its end`,
       path: ['teams', team, 'until'],

@@ -25,7 +25,7 @@ const shortName = (name: string) => name.replace(/@.*$/s, '');
 
 /**
  * Everybody of a catalogue, members first, in its order. A principal of the kind `user` is one person: only the member of that name
- * (whole, or before the @) is it; where the team has none, the member of another team that is called exactly so; else it stands for itself.
+ * (whole, or before the @) is it; where the team has none, the one member of another team who is called so; else it stands for itself.
  */
 export function teamPeople({ teams }: Pick<Catalogue, 'teams'>): readonly TeamPerson[] {
   const people = new Map<string, { name: string; isStandIn: boolean; teams: string[]; principals: Principal[] }>();
@@ -50,12 +50,23 @@ export function teamPeople({ teams }: Pick<Catalogue, 'teams'>): readonly TeamPe
       const { cloud, kind, name } = principal;
       const isUserKind = kind === 'user';
       if (isUserKind ? members.some((member) => isUser(member, principal)) : members.length > 0) continue;
-      const member = isUserKind ? people.get(`member ${name.toLowerCase()}`) : undefined;
-      if (member !== undefined) add(`member ${name.toLowerCase()}`, member.name, false, team, [principal]);
+      const found = isUserKind ? memberCalled([...people.values()], principal) : undefined;
+      if (found !== undefined) add(`member ${found.toLowerCase()}`, found, false, team, [principal]);
       else add(`principal ${cloud} ${kind} ${name}`, name, true, team, [principal]);
     }
   }
   return [...people.values()].sort((one, two) => Number(one.isStandIn) - Number(two.isStandIn));
+}
+
+/** The one member of all teams whom a principal of the kind `user` names. */
+function memberCalled(
+  people: readonly { readonly name: string; readonly isStandIn: boolean }[],
+  principal: Principal,
+): string | undefined {
+  const members = people.filter(({ isStandIn }) => !isStandIn);
+  const whole = members.find(({ name }) => sameText(name, principal.name));
+  const [short, ...others] = members.filter(({ name }) => isUser(name, principal));
+  return whole?.name ?? (others.length === 0 ? short?.name : undefined);
 }
 
 /** Whether a member is this one person of a cloud. */

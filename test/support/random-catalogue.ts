@@ -94,8 +94,8 @@ function team(cloud: RandomCloud, name: string) {
   });
 }
 
-/** A catalogue of one cloud, parsed as its file would be. */
-export function randomCatalogue(cloud: RandomCloud): fc.Arbitrary<Catalogue> {
+/** The file of a catalogue of one cloud. */
+export function randomCatalogueText(cloud: RandomCloud): fc.Arbitrary<string> {
   const { targets, logs, groups } = PARTS[cloud];
   return fc
     .record(
@@ -103,14 +103,17 @@ export function randomCatalogue(cloud: RandomCloud): fc.Arbitrary<Catalogue> {
       { requiredKeys: ['readers'] },
     )
     .map((teams) =>
-      catalogueOf({ version: 1, targets, logs, groups, teams: JSON.parse(JSON.stringify(teams)) as object }),
+      stringify({ version: 1, targets, logs, groups, teams: JSON.parse(JSON.stringify(teams)) as object }),
     );
 }
 
-function catalogueOf(data: object): Catalogue {
-  const { catalogue, problems } = checkFiles([
-    { path: 'cloudtun.yaml', label: 'cloudtun.yaml', text: stringify(data) },
-  ]);
+/** The same, read. */
+export const randomCatalogue = (cloud: RandomCloud): fc.Arbitrary<Catalogue> =>
+  randomCatalogueText(cloud).map(catalogueOf);
+
+/** What a text of `randomCatalogueText` says. */
+export function catalogueOf(text: string): Catalogue {
+  const { catalogue, problems } = checkFiles([{ path: 'cloudtun.yaml', label: 'cloudtun.yaml', text }]);
   if (catalogue === undefined) throw new Error(JSON.stringify(problems));
   return catalogue;
 }
