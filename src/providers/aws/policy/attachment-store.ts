@@ -6,6 +6,7 @@ import type { AttachmentContent } from './marks.ts';
 import { allPages } from './pages.ts';
 import type { PermissionSets } from './permission-sets.ts';
 import { changing, isAnswer } from './refusals.ts';
+import { sideBySide } from './side-by-side.ts';
 import { setOfRole, ssoRoles } from './sso-roles.ts';
 
 /** Guessed: IAM takes seconds to tell all of itself. */
@@ -37,7 +38,7 @@ export class AttachmentStore {
     const wanted = draft.resources
       .filter(({ kind }) => kind === 'attachment')
       .map(({ content }) => content as unknown as AttachmentContent);
-    const held = (await Promise.all(policies.map((policy) => this.#holders(policy, signal)))).flat();
+    const held = (await sideBySide(policies, (policy) => this.#holders(policy, signal))).flat();
     const inSets = held.filter(({ kind }) => kind === 'permissionSet');
     const sets = new Set([...wanted, ...inSets].flatMap(({ kind, name }) => (kind === 'permissionSet' ? [name] : [])));
     const plain = held.filter(({ kind }) => kind !== 'permissionSet').map((each) => this.#current(each));

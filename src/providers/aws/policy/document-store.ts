@@ -13,6 +13,7 @@ import {
 } from './marks.ts';
 import { allPages } from './pages.ts';
 import { changed, changing, isAnswer, unlessMissing } from './refusals.ts';
+import { sideBySide } from './side-by-side.ts';
 
 /** Documented: the most that `ssm:ListDocuments` gives at once. */
 const PAGE_SIZE = 50;
@@ -28,9 +29,19 @@ export class DocumentStore {
   }
 
   /** Ours of a region, and whatever else has a name that ours are to have. @param wanted names */
-  async read(
+  read(
     region: string,
     wanted: ReadonlySet<string>,
+    owner: string,
+    signal: AbortSignal,
+  ): Promise<readonly CurrentResource[]> {
+    return this.#read(region, OWN_PREFIX, (name, tags) => tags[OWNER_TAG] === owner || wanted.has(name), owner, signal);
+  }
+
+  async #read(
+    region: string,
+    prefix: string,
+    isMeant: (name: string, tags: Tags) => boolean,
     owner: string,
     signal: AbortSignal,
   ): Promise<readonly CurrentResource[]> {
@@ -43,7 +54,7 @@ export class DocumentStore {
             Filters: [
               { Key: 'Owner', Values: ['Self'] },
               { Key: 'DocumentType', Values: ['Session'] },
-              { Key: 'Name', Values: [OWN_PREFIX] },
+              { Key: 'Name', Values: [prefix] },
             ],
             ...(marker !== undefined && { NextToken: marker }),
           }),
@@ -52,13 +63,10 @@ export class DocumentStore {
         return { items: answer.DocumentIdentifiers, next: answer.NextToken };
       }),
     );
-    const found = await Promise.all(
-      listed.map(async ({ Name = '', Tags }) => {
-        const tags = ownTags(Tags);
-        if (tags[OWNER_TAG] !== owner && !wanted.has(Name)) return undefined;
-        return this.#one(region, Name, tags, owner, signal);
-      }),
-    );
+    const found = await sideBySide(listed, async ({ Name = '', Tags }) => {
+      const tags = ownTags(Tags);
+      return isMeant(Name, tags) ? this.#one(region, Name, tags, owner, signal) : undefined;
+    });
     return found.filter((each) => each !== undefined);
   }
 
@@ -120,7 +128,7 @@ export class DocumentStore {
   }
 
   async #again(region: string, name: string, owner: string, signal: AbortSignal): Promise<CurrentResource | undefined> {
-    return (await this.read(region, new Set([name]), owner, signal)).find((each) => each.name === name);
+    return (await this.#read(region, name, (found) => found === name, owner, signal))[0];
   }
 
   async #create(region: string, { name, content }: PolicyResource, signal: AbortSignal): Promise<void> {

@@ -8,7 +8,7 @@ import { DOCUMENT_LIMIT, documentContent, documentSummary } from './documents.ts
 import { type AwsFacts, assumedFacts, subjectKey } from './facts.ts';
 import { awsFiles } from './files.ts';
 import { judgeAws } from './judge.ts';
-import { type AttachmentContent, OWNER_TAG, SUBJECT_TAG, TEAM_TAG } from './marks.ts';
+import { type AttachmentContent, OWNER_TAG, SUBJECT_TAG, TEAM_TAG, tagValue } from './marks.ts';
 import { awsNotices } from './notices.ts';
 import { ATTACHMENT_LIMIT, POLICY_LIMIT, policyName, policySize, splitPolicy } from './policies.ts';
 import { policyDocument, teamStatements } from './statements.ts';
@@ -19,7 +19,7 @@ export const asAwsFacts = (facts: PolicyFacts) => facts as AwsFacts;
 /** The pure half of the permissions of AWS: pinned documents, a policy for each team, and who has it. */
 export const awsPolicyDrafter: PolicyDrafter = {
   assume: assumedFacts,
-  draft: (grants, facts, owner) => draftAws(grants, asAwsFacts(facts), owner),
+  draft: (grants, facts, owner) => draftAws(grants, asAwsFacts(facts), tagValue(owner)),
   attempts: (grants, facts) => awsAttempts(grants, asAwsFacts(facts)),
   judge: (draft, facts, person, attempt, options) => judgeAws(draft, asAwsFacts(facts), person, attempt, options),
   files: awsFiles,
@@ -66,7 +66,7 @@ function documentResources(grants: readonly Grant[], facts: AwsFacts, owner: str
       name,
       subject: grant.subject.name,
       summary: documentSummary(grant, subject),
-      content: { document: content, tags: { [OWNER_TAG]: owner, [SUBJECT_TAG]: key } },
+      content: { document: content, tags: { [OWNER_TAG]: owner, [SUBJECT_TAG]: tagValue(key) } },
       after: [],
       size: { used, limit: DOCUMENT_LIMIT, unit: 'characters' },
     };
@@ -103,7 +103,7 @@ function teamResources(
       name: policyName(name, index),
       team,
       summary: index === 0 ? summaryOf(unlike) : 'the rest of it',
-      content: { policy: policyDocument(part), tags: { [OWNER_TAG]: owner, [TEAM_TAG]: team } },
+      content: { policy: policyDocument(part), tags: { [OWNER_TAG]: owner, [TEAM_TAG]: tagValue(team) } },
       after: leansOn,
       size: { used: policySize(part), limit: POLICY_LIMIT, unit: 'characters' },
     };

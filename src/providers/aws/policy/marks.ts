@@ -40,6 +40,9 @@ export function ownTags(
   );
 }
 
+/** A name as the value of a tag: letters, digits, spaces and a few signs, 256 characters at most. */
+export const tagValue = (text: string) => text.replaceAll(/[^\p{L}\p{Z}\p{N}_.:/=+@-]/gu, '_').slice(0, 256);
+
 export const tagList = (tags: Tags) => Object.entries(tags).map(([Key, Value]) => ({ Key, Value }));
 
 /** The same JSON has the same text, whatever the order of its members was. */

@@ -4,6 +4,7 @@ import type { AwsApi } from '../aws-api.ts';
 import { OWNER_TAG, ownTags, type PolicyContent, stableText, type Tags, TEAM_TAG, tagList } from './marks.ts';
 import { allPages } from './pages.ts';
 import { changed, changing, unlessMissing } from './refusals.ts';
+import { sideBySide } from './side-by-side.ts';
 
 /** Documented: a managed policy keeps five versions. */
 const MOST_VERSIONS = 5;
@@ -54,7 +55,7 @@ export class PolicyStore {
     const arns = listed.flatMap(({ Arn, PolicyName = '' }) =>
       Arn !== undefined && PolicyName.startsWith(OWN_PREFIX) ? [Arn] : [],
     );
-    const found = await Promise.all(arns.map((arn) => this.#one(arn, owner, signal)));
+    const found = await sideBySide(arns, (arn) => this.#one(arn, owner, signal));
     return found.filter((each) => each !== undefined && (each.isOurs || wanted.has(each.name))) as CurrentResource[];
   }
 

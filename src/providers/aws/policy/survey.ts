@@ -18,6 +18,7 @@ import {
   subjectKey,
 } from './facts.ts';
 import { sessionKey } from './session-key.ts';
+import { sideBySide } from './side-by-side.ts';
 
 /** Who the caller is, and the users that machines are logged in to as; a part of the provider. */
 export interface SurveyParts {
@@ -28,9 +29,6 @@ export interface SurveyParts {
   guessUser(api: AwsApi, machine: MachineTarget, signal: AbortSignal): Promise<{ user: string; reason: string }>;
 }
 
-/** How many things are looked up side by side: a catalogue may have hundreds, and the APIs throttle. */
-const SIDE_BY_SIDE = 4;
-
 /**
  * What stands behind the names of the catalogue: machines, endpoints, resource ids. Asks for each thing once.
  *
@@ -40,16 +38,12 @@ export async function surveyAws(grants: readonly Grant[], parts: SurveyParts, si
   const { api, account, partition } = parts;
   const things = [...new Map(grants.map((grant) => [subjectKey(grant), grant])).values()];
   const look = new Lookups(parts, signal);
-  const subjects = new Map<string, SubjectFacts>();
-  const waiting = [...things];
-  const work = async () => {
-    for (let grant = waiting.shift(); grant !== undefined; grant = waiting.shift()) {
-      // One name may be given by several verbs; only a login asks for a user.
-      const hasLogins = gives(grants, grant.subject.name, 'ssh');
-      subjects.set(subjectKey(grant), await askedFor(grant, () => look.subject(grant, hasLogins)));
-    }
-  };
-  await Promise.all(Array.from({ length: SIDE_BY_SIDE }, work));
+  const found = await sideBySide(things, async (grant) => {
+    // One name may be given by several verbs; only a login asks for a user.
+    const hasLogins = gives(grants, grant.subject.name, 'ssh');
+    return [subjectKey(grant), await askedFor(grant, () => look.subject(grant, hasLogins))] as const;
+  });
+  const subjects = new Map(found);
   const running = things.filter(({ verb, subject }) => verb === 'logs' || gives(grants, subject.name, 'run'));
   const regions = new Set(running.map((grant) => subjects.get(subjectKey(grant))!.region));
   const keys = await Promise.all(

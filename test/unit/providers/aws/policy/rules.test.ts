@@ -288,6 +288,14 @@ suite('documents', () => {
     assert.deepEqual(notices(draft, 'shell'), ['loud: run box is a shell on i-0box: any command, as ssm-user']);
   });
 
+  test('names are written into tags as these take them', () => {
+    const targets = TARGETS.replace('  prod:', '  "prod (eu), main":');
+    const draft = draftOf('"a, b": { aws: { role: r }, may: { connect: ["prod (eu), main"] } }', { targets });
+    const tags = draft.resources.map(({ content }) => (content as { tags?: Record<string, string> }).tags);
+    assert.deepEqual(tags[0], { 'cloudtun:catalogue': 'default', 'cloudtun:target': 'connect prod _eu__ main' });
+    assert.deepEqual(tags[1], { 'cloudtun:catalogue': 'default', 'cloudtun:team': 'a_ b' });
+  });
+
   test('two names that would have one document are an error', () => {
     const targets = `${TARGETS}  app-logs: { host: a.internal, hostPort: 80, via: bastion }\n`;
     const error = failure(() =>
