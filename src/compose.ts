@@ -5,9 +5,10 @@ import { type CandidateCloud, combinedFailure } from './broker/settle-cloud.ts';
 import { StartLimiter } from './broker/start-limiter.ts';
 import type { JournalSettings, SinkSettings } from './config/journal-settings.ts';
 import { placeIn } from './config/tunnel-settings.ts';
+import type { AuditReader } from './domain/audit-feed.ts';
 import type { AuditSink } from './domain/audit-sink.ts';
 import { asCloudtunError, CloudtunError } from './domain/errors.ts';
-import type { ProviderId } from './domain/target.ts';
+import { PROVIDER_IDS, type ProviderId } from './domain/target.ts';
 import type { App, AppQuestion, ProviderSet } from './plan/app.ts';
 import type { Prompts } from './providers/provider.ts';
 import type { Cloud } from './providers/registry.ts';
@@ -37,6 +38,13 @@ export async function farPortOf(target: string): Promise<number | undefined> {
 /** How permissions are written for a cloud; undefined where cloudtun writes none. */
 export async function policyOf(cloud: ProviderId): Promise<Cloud['policy']> {
   return (await allClouds())[cloud].policy;
+}
+
+/** How the clouds' own records of tunnels are read; clouds that keep none are left out. Loads no SDK. */
+export async function auditReaders(): Promise<readonly { readonly cloud: ProviderId; readonly reader: AuditReader }[]> {
+  const clouds = await allClouds();
+  const readers = PROVIDER_IDS.map(async (cloud) => ({ cloud, reader: await clouds[cloud].auditReader?.() }));
+  return (await Promise.all(readers)).flatMap(({ cloud, reader }) => (reader === undefined ? [] : [{ cloud, reader }]));
 }
 
 /**

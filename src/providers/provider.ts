@@ -1,3 +1,4 @@
+import type { AuditFeed } from '../domain/audit-feed.ts';
 import type { CloudLog } from '../domain/cloud-log.ts';
 import type { Principal } from '../domain/grant.ts';
 import type { Secret } from '../domain/secret.ts';
@@ -270,6 +271,8 @@ export interface Provider extends AsyncDisposable {
   readonly databaseLogins?: DatabaseLogins;
   /** A log of the cloud's log service, by its name; `host` says where its lines come from. Absent where the cloud has none. */
   cloudLog?(log: string, host: string): Promise<CloudLog>;
+  /** The cloud's own record of tunnels, where it keeps one that can be read. */
+  auditFeed?(): Promise<AuditFeed>;
   /** Absent where cloudtun writes no permissions. Loaded when it is asked for: no tunnel needs it. */
   policies?(): Promise<PolicyAuthor>;
   signIn?(show: (signIn: SignIn) => void, signal: AbortSignal): Promise<LoginReport>;

@@ -1,3 +1,4 @@
+import type { AuditReader } from '../domain/audit-feed.ts';
 import type { PlaceKey, ProviderId } from '../domain/target.ts';
 import type { World } from '../runtime/world.ts';
 import { AWS_NAMES } from './aws/aws-names.ts';
@@ -17,6 +18,8 @@ export interface Cloud extends CloudNames {
     readonly keys: readonly PlaceKey[];
     drafter(): Promise<PolicyDrafter>;
   };
+  /** How its own records of tunnels are read, where it keeps any. */
+  readonly auditReader?: () => Promise<AuditReader>;
 }
 
 export const PROVIDERS: Readonly<Record<ProviderId, Cloud>> = {
@@ -28,6 +31,7 @@ export const PROVIDERS: Readonly<Record<ProviderId, Cloud>> = {
       keys: ['profile'],
       drafter: async () => (await import('./aws/policy/drafter.ts')).awsPolicyDrafter,
     },
+    auditReader: async () => (await import('./aws/audit-reader.ts')).cloudTrailReader,
   },
   gcp: {
     ...GCP_NAMES,
@@ -37,5 +41,6 @@ export const PROVIDERS: Readonly<Record<ProviderId, Cloud>> = {
       keys: ['project'],
       drafter: async () => (await import('./gcp/policy/drafter.ts')).gcpPolicyDrafter,
     },
+    auditReader: async () => (await import('./gcp/audit-reader.ts')).cloudAuditReader,
   },
 };

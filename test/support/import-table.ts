@@ -101,6 +101,7 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
     folder: 'providers/<p>/sdk',
     may: [],
     packages: [
+      '@aws-sdk/client-cloudtrail',
       '@aws-sdk/client-cloudwatch-logs',
       '@aws-sdk/client-ec2',
       '@aws-sdk/client-ec2-instance-connect',

@@ -98,7 +98,7 @@ function isAny(wanted: readonly string[] | undefined, fits: (word: string) => bo
 }
 
 /** `arn:…:user/alice` and `alice@example.com` are both called alice. */
-function isCalled(value: unknown, name: string): boolean {
+export function isCalled(value: unknown, name: string): boolean {
   if (typeof value !== 'string') return false;
   const [whole, wanted] = [value.toLowerCase(), name.toLowerCase()];
   const last = whole.split(/[/:]/).at(-1)!;

@@ -24,7 +24,10 @@ type SsoOidc = typeof import('./sdk/sso-oidc.ts');
 type Iam = typeof import('./sdk/iam.ts');
 type SsoAdmin = typeof import('./sdk/sso-admin.ts');
 type Logs = typeof import('./sdk/logs.ts');
+type CloudTrail = typeof import('./sdk/cloudtrail.ts');
 
+/** In the header User-Agent of every call, behind what the SDK says of itself. */
+export const USER_AGENT = 'cloudtun';
 const EXPIRED = ['ExpiredToken', 'ExpiredTokenException', 'RequestExpired'];
 /** Guessed: a denial is shown within this time even if STS does not say who we are. */
 const IDENTIFY_WITHIN: Millis = 3_000;
@@ -178,6 +181,18 @@ export class AwsApi {
     return this.#call('cloudwatch_logs', load, call, signal, run);
   }
 
+  cloudTrail<Result>(
+    call: ApiCall,
+    signal: AbortSignal,
+    run: Run<CloudTrail, InstanceType<CloudTrail['CloudTrailClient']>, Result>,
+  ): Promise<Result> {
+    const load = async () => {
+      const sdk = await import('./sdk/cloudtrail.ts');
+      return { sdk, client: new sdk.CloudTrailClient(this.#clientConfig('cloudtrail')) };
+    };
+    return this.#call('cloudtrail', load, call, signal, run);
+  }
+
   /** IAM has no regions. */
   iam<Result>(
     call: ApiCall,
@@ -226,6 +241,8 @@ export class AwsApi {
     return {
       region,
       credentials,
+      // How CloudTrail tells our sessions from those of other programs.
+      customUserAgent: USER_AGENT,
       requestHandler: this.#requestHandler,
       // An endpoint of the user's own is taken as it is; the SDK refuses the switches beside it.
       ...(endpoint === undefined

@@ -66,6 +66,7 @@ export async function awsProvider(
       }),
     hasSessionDocuments: true,
     cloudLog: async (log, host) => new (await import('./cloud-log.ts')).CloudWatchLog(api, log, host),
+    auditFeed: async () => new (await import('./audit-feed.ts')).CloudTrailFeed(world, api, gatekeeper),
     signIn: async (show, signal) => (await import('./sign-in.ts')).signIn(world, api, show, signal),
     [Symbol.asyncDispose]: () => lifetime[Symbol.asyncDispose](),
   };
