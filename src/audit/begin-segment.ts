@@ -1,10 +1,10 @@
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemCode } from '../domain/errors.ts';
 import { hostUser } from '../runtime/host-user.ts';
 import { isoTime } from '../runtime/iso-time.ts';
 import { processIdentity } from '../runtime/process-identity.ts';
-import { makePrivateDirectory } from '../runtime/state-file.ts';
+import { makeOnce, makePrivateDirectory } from '../runtime/state-file.ts';
 import type { World } from '../runtime/world.ts';
 import { readChained } from './core/chain.ts';
 import { indexTail } from './index-tail.ts';
@@ -53,13 +53,7 @@ function claimDirectory(world: World, directory: string): string {
   if (known !== undefined) return known.trim();
   makePrivateDirectory(directory);
   if (directory === join(world.paths.state, 'journal')) takeIn(`${directory}.jsonl`, directory);
-  try {
-    writeFileSync(path, `${world.random.uuid()}\n`, { mode: 0o600, flag: 'wx' });
-  } catch (error) {
-    // Another process was quicker.
-    if (systemCode(error) !== 'EEXIST') throw error;
-  }
-  return readFileSync(path, 'utf8').trim();
+  return makeOnce(path, `${world.random.uuid()}\n`, String(world.pid)).trim();
 }
 
 function takeIn(old: string, directory: string): void {

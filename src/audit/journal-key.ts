@@ -1,8 +1,8 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
-import { chmodSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { CloudtunError, systemCode } from '../domain/errors.ts';
-import { makePrivateDirectory } from '../runtime/state-file.ts';
+import { makeOnce, makePrivateDirectory } from '../runtime/state-file.ts';
 import type { World } from '../runtime/world.ts';
 import { keyId } from './core/checkpoint.ts';
 import { keyPath, PUBLIC_KEY_FILE } from './journal-place.ts';
@@ -31,12 +31,9 @@ export function ownKey(world: World): CheckpointKey {
 }
 
 /** The public key beside the checkpoints, for whoever looks at a copy. Kept as it is where there is one. */
-export function publishKey(directory: string, { publicKey }: CheckpointKey): void {
-  try {
-    writeFileSync(join(directory, PUBLIC_KEY_FILE), publicText(publicKey), { mode: 0o600, flag: 'wx' });
-  } catch (error) {
-    if (systemCode(error) !== 'EEXIST') throw error;
-  }
+export function publishKey(world: World, directory: string, { publicKey }: CheckpointKey): void {
+  const path = join(directory, PUBLIC_KEY_FILE);
+  if (!existsSync(path)) makeOnce(path, publicText(publicKey), String(world.pid));
 }
 
 /** In the one spelling that is written: PEM. */
@@ -68,14 +65,7 @@ function makeKey(world: World, path: string): string {
   makePrivateDirectory(world.paths.state);
   const { privateKey } = generateKeyPairSync('ed25519');
   const text = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
-  try {
-    writeFileSync(path, text, { mode: 0o600, flag: 'wx' });
-    return text;
-  } catch (error) {
-    // Another process was quicker.
-    if (systemCode(error) === 'EEXIST') return readFileSync(path, 'utf8');
-    throw error;
-  }
+  return makeOnce(path, text, String(world.pid));
 }
 
 function parsePrivate(path: string, text: string): KeyObject {

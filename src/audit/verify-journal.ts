@@ -4,7 +4,7 @@ import { basename, join } from 'node:path';
 import { CloudtunError, systemCode } from '../domain/errors.ts';
 import type { World } from '../runtime/world.ts';
 import { readChained, splitLines } from './core/chain.ts';
-import { checkJournal, type JournalCheck } from './core/check-journal.ts';
+import { checkJournal, type JournalCheck, type JournalFiles } from './core/check-journal.ts';
 import { checkLines } from './core/check-segment.ts';
 import { keyId } from './core/checkpoint.ts';
 import type { Finding } from './core/finding.ts';
@@ -42,22 +42,54 @@ export function verifyJournal(world: World, { path, keyFile, expected }: VerifyW
     });
   }
   if (!status.isDirectory()) return { ...checkOneFile(path), path, key: undefined };
-  const segments = listSegments(path).flatMap(({ segment, name, path: place }) => {
-    const bytes = readIfThere(place);
-    return bytes === undefined ? [] : [{ segment, file: name, bytes }];
-  });
-  // Read after the segments: a checkpoint that is made in between may cover more than was read, never less.
-  const index = { file: INDEX_FILE, bytes: readIfThere(join(path, INDEX_FILE)) ?? Buffer.alloc(0) };
-  const id = { file: ID_FILE, text: readIfThere(join(path, ID_FILE))?.toString('utf8') };
-  const key = chooseKey(world, path, keyFile, index.bytes.length > 0);
-  const check = checkJournal({ segments, index, id }, key?.key, expected);
-  if (key === undefined) return { ...check, path, key };
-  return {
-    ...check,
-    findings: [...check.findings, ...publicKeyFindings(path, key.key)],
-    path,
-    key: { id: keyId(key.key), from: key.from },
+  const files = readFiles(path);
+  const key = chooseKey(world, path, keyFile, files.index.bytes.length > 0);
+  const look = (read: JournalFiles): JournalCheck => {
+    const check = checkJournal(read, key?.key, expected);
+    return key === undefined ? check : withPublicKey(check, path, key.key);
   };
+  const first = look(files);
+  // Processes may have written in between: what is really wrong is wrong a second time.
+  const check = first.findings.length === 0 ? first : inBoth(first, look(readFiles(path)));
+  return { ...check, path, key: key && { id: keyId(key.key), from: key.from } };
+}
+
+/** How often a journal is read that processes write to at the moment, until nothing was signed in between. */
+const TRIES = 5;
+
+function readFiles(path: string): JournalFiles {
+  for (let tries = 1; ; tries += 1) {
+    const before = readIndex(path);
+    const segments = readSegments(path);
+    const index = readIndex(path);
+    if (tries === TRIES || (segments !== undefined && before.equals(index))) {
+      return {
+        segments: segments ?? [],
+        // The earlier one: segments have what it says, and may have more.
+        index: { file: INDEX_FILE, bytes: before },
+        id: { file: ID_FILE, text: readIfThere(join(path, ID_FILE))?.toString('utf8') },
+      };
+    }
+  }
+}
+
+function readIndex(path: string): Buffer {
+  return readIfThere(join(path, INDEX_FILE)) ?? Buffer.alloc(0);
+}
+
+/** The newest first, since a segment says how far older ones had come. Undefined when one was renamed in between. */
+function readSegments(path: string): JournalFiles['segments'] | undefined {
+  const read = listSegments(path)
+    .toReversed()
+    .map(({ segment, name, path: place }) => ({ segment, file: name, bytes: readIfThere(place) }));
+  const whole = read.flatMap(({ bytes, ...file }) => (bytes === undefined ? [] : [{ ...file, bytes }]));
+  return whole.length === read.length ? whole.toReversed() : undefined;
+}
+
+function inBoth(one: JournalCheck, two: JournalCheck): JournalCheck {
+  const isIn = ({ kind, file, line }: Finding) =>
+    one.findings.some((each) => each.kind === kind && each.file === file && each.line === line);
+  return { ...two, findings: two.findings.filter(isIn) };
 }
 
 interface ChosenKey {
@@ -77,11 +109,11 @@ function chooseKey(world: World, path: string, named: string | undefined, isSign
 }
 
 /** The key in the directory is what others are given: it must be the one that is signed with, in its one spelling. */
-function publicKeyFindings(path: string, key: KeyObject): readonly Finding[] {
+function withPublicKey(check: JournalCheck, path: string, key: KeyObject): JournalCheck {
   const text = readIfThere(join(path, PUBLIC_KEY_FILE))?.toString('utf8');
-  if (text === undefined || text === publicText(key)) return [];
+  if (text === undefined || text === publicText(key)) return check;
   const message = 'the public key is not the one that the journal is checked with';
-  return [{ kind: 'changed', file: PUBLIC_KEY_FILE, line: 1, message }];
+  return { ...check, findings: [...check.findings, { kind: 'changed', file: PUBLIC_KEY_FILE, line: 1, message }] };
 }
 
 /** A file that several processes append to: a chain for each, and no checkpoints. */

@@ -61,7 +61,7 @@ export async function writeCheckpoint(
     return 'nothing';
   }
   const signer = await key();
-  publishKey(directory, signer);
+  publishKey(world, directory, signer);
   const checkpoint = nextCheckpoint(last, [...entries.filter((entry) => !wasFinal(entry, known)), ...old], {
     time: isoTime(world.clock.wall()),
     journal: readFileSync(join(directory, ID_FILE), 'utf8').trim(),
