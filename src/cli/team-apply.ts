@@ -2,7 +2,7 @@ import { openJournal } from '../compose.ts';
 import { journalSettings } from '../config/journal-settings.ts';
 import type { AuditEvent } from '../domain/audit-sink.ts';
 import { asCloudtunError, CloudtunError } from '../domain/errors.ts';
-import type { PlanQuestion, TeamPlan } from '../onboarding/team-plan.ts';
+import type { PlanPart, PlanQuestion, TeamPlan } from '../onboarding/team-plan.ts';
 import type { PolicyChange } from '../providers/policy-author.ts';
 import { hostUser } from '../runtime/host-user.ts';
 import type { World } from '../runtime/world.ts';
@@ -41,7 +41,6 @@ export abstract class TeamApplyCommand extends TeamCommand {
     refuseConflicts(shown);
     const plan = await this.#agreed(shown, question, flags.yes);
     if (plan === undefined) return { ...teamPlanJson(shown), done: 0, left: count };
-    const who = whoApplies(this.world);
     await using journal = await openJournal(this.world, journalSettings(question.catalogue));
     const { done, left, failure } = await applyPlan(
       plan,
@@ -50,7 +49,7 @@ export abstract class TeamApplyCommand extends TeamCommand {
         this.terminal.progress(`${index + 1} of ${count}: ${kind} ${name} ...`);
       },
       this.signal,
-      ({ part, change }) => journal.record({ ...permissionEvent(part.draft.place, change), ...who }),
+      ({ part, change }) => journal.record(grantEvent(this.world, part, change)),
     );
     this.terminal.settle();
     if (!this.jsonEnabled()) {
@@ -89,14 +88,22 @@ export abstract class TeamApplyCommand extends TeamCommand {
 }
 
 /** What the journal has of a change. */
-function permissionEvent(place: string, change: PolicyChange): AuditEvent {
+function grantEvent({ pid }: Pick<World, 'pid'>, { draft, identity }: PlanPart, change: PolicyChange): AuditEvent {
   const { kind, name, summary } = 'wanted' in change ? change.wanted : change.current;
-  return { event: 'permission', change: DONE[change.op], kind, name, what: summary, place };
-}
-
-function whoApplies({ pid }: Pick<World, 'pid'>) {
   const { user, host } = hostUser();
-  return { hostUser: user, host, pid };
+  const { place } = draft;
+  return {
+    event: 'grant',
+    change: DONE[change.op],
+    ...(identity && { person: identity.id, account: identity.account, by: identity.source }),
+    hostUser: user,
+    host,
+    pid,
+    place,
+    kind,
+    object: name,
+    what: summary,
+  };
 }
 
 function changed(expected: string, { fingerprint }: TeamPlan): CloudtunError {

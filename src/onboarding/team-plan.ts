@@ -4,7 +4,7 @@ import { CloudtunError } from '../domain/errors.ts';
 import type { Grant } from '../domain/grant.ts';
 import { PLACE_KEYS, type PlaceKey, PROVIDER_IDS, type ProviderId } from '../domain/target.ts';
 import type { PolicyAuthor, PolicyDraft, PolicyDrafter, PolicyFacts } from '../providers/policy-author.ts';
-import type { Provider } from '../providers/provider.ts';
+import type { Identity, Provider } from '../providers/provider.ts';
 import { catalogueGrants, type GrantProblem } from './grants.ts';
 import { changesBetween, fingerprint, type PolicyComparison } from './policy-changes.ts';
 
@@ -23,6 +23,8 @@ export interface GrantGroup {
 /** One group, compared with what is there. */
 export interface PlanPart extends GrantGroup, PolicyComparison {
   readonly author: PolicyAuthor;
+  /** Who would apply it; undefined where the cloud does not say. */
+  readonly identity: Identity | undefined;
   readonly facts: PolicyFacts;
   readonly draft: PolicyDraft;
 }
@@ -153,10 +155,13 @@ async function planGroup(
   const author = await provider.policies?.();
   if (author === undefined)
     throw new CloudtunError('CT_INTERNAL', `${provider.label} has keys for permissions and writes none`);
-  const facts = await author.survey(group.grants, signal);
+  const [facts, identity] = await Promise.all([
+    author.survey(group.grants, signal),
+    provider.gatekeeper.whoami(signal).catch(() => undefined),
+  ]);
   const draft = author.drafter.draft(group.grants, facts, catalogue.name);
   const current = await author.read(draft, facts, signal);
-  return { ...group, author, facts, draft, ...changesBetween(draft, current) };
+  return { ...group, author, identity, facts, draft, ...changesBetween(draft, current) };
 }
 
 function sameScope(one: GrantGroup & { readonly draft: PolicyDraft }, two: GrantGroup): CloudtunError {

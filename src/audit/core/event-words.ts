@@ -12,6 +12,7 @@ const TITLES: Readonly<Record<string, string>> = {
   client: 'Client',
   denial: 'Access denied',
   command: 'Command run',
+  grant: 'Permission',
   end: 'Tunnel closed',
 };
 
@@ -21,10 +22,10 @@ export function titleOf({ event, change }: Fields): string {
   return change === undefined ? title : `${title} ${change}`;
 }
 
-/** `notable`: an event with an error, or a command that was run. */
+/** `notable`: an event with an error, a command that was run, a permission that was changed. */
 export function severityOf({ event, code }: Fields): 'usual' | 'notable' | 'denied' {
   if (event === 'denial') return 'denied';
-  return code !== undefined || event === 'command' ? 'notable' : 'usual';
+  return code !== undefined || event === 'command' || event === 'grant' ? 'notable' : 'usual';
 }
 
 /** `host:port` or `[::1]:port`; undefined for what is none, such as `stdio`. */

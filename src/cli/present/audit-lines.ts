@@ -43,6 +43,7 @@ const TEXTS: Readonly<Record<string, (fields: Fields) => string>> = {
   client: (fields) => clientText(fields),
   denial: (fields) => `${who(fields)} -> ${where(fields)}: ${fields.message} (${fields.code})`,
   command: (fields) => `${fields.program}${fields.with === undefined ? '' : ` with ${fields.with}`}`,
+  grant: (fields) => `${who(fields)}: ${fields.change} ${fields.kind} ${fields.object} (${fields.place})`,
   end: ({ why, durationMs, connections, bytesDown, bytesUp, code }) =>
     `${why}${code === undefined ? '' : ` (${code})`} after ${duration(durationMs)}, ` +
     `${plural(Number(connections ?? 0), 'connection')}, ${bytes(bytesDown)} down, ${bytes(bytesUp)} up`,

@@ -87,6 +87,8 @@ for (const cloud of CLOUDS) {
 
       const applied = await run('admin', ['team', 'apply', '--yes']);
       assert.equal(applied.code, 0, applied.stdout + applied.stderr);
+      const shown = await cli.run(['audit', 'show', '--event', 'grant']);
+      assert.match(shown.stdout, /grant +admin(@example\.com)?: added /, shown.stdout + shown.stderr);
       const after = await run('alice', ['onboard', '--no-setup', '--json']);
       assert.equal(after.code, 0, after.stdout + after.stderr);
       const { tried, request } = JSON.parse(after.stdout) as {
