@@ -30,6 +30,7 @@ const PROSE = new Set([
   'sent',
   'from',
   'writes',
+  'with',
 ]);
 
 /** Names in the certificates of the lab, of a role, and of formats. */
