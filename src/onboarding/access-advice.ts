@@ -91,10 +91,11 @@ const isAnybody = (entry: TeamEntry, cloud: ProviderId, person: TeamPerson) =>
 
 function joinAdvice(team: string, entry: TeamEntry, name: string, cloud: ProviderId): AccessAdvice {
   const until = entry.until === undefined ? 'without an end' : `until ${isoDay(endOf(entry.until))}`;
+  const isShort = !name.includes('@') && (entry.members ?? []).some((member) => member.includes('@'));
   const principals = principalsOf(entry).filter((one) => one.cloud === cloud);
   const groups = principals.filter(({ kind }) => kind !== 'user').map((one) => `${wordsFor(one.kind)} ${one.name}`);
   return {
-    text: `team ${team} gives it ${until}: make ${name} a member`,
+    text: `team ${team} gives it ${until}: make ${name} a member${isShort ? ' (by the whole address)' : ''}`,
     path: ['teams', team, 'members'],
     value: [...(entry.members ?? []), name],
     ...(groups.length > 0 && { beside: `and in the directory: ${name} into ${groups.join(', ')}` }),

@@ -3,6 +3,7 @@ import type { GrantVerb } from '../domain/grant.ts';
 import type { Millis } from '../domain/millis.ts';
 import type { Access } from './access.ts';
 import { type AccessAdvice, accessAdvice, verbsFor } from './access-advice.ts';
+import { subjectOf } from './grants.ts';
 import type { TeamPerson } from './people.ts';
 
 /** Whether one person may reach one thing, by what, and what would make it so. */
@@ -12,6 +13,8 @@ export interface AccessAnswer {
   readonly allowed: boolean;
   /** What was asked about: one verb, or all that the thing can be given with, the usual one first. */
   readonly verbs: readonly GrantVerb[];
+  /** Why nobody can be given it, where there is no such verb on it: `prod is a database, and ssh needs a machine`. */
+  readonly impossible?: string;
   /** About this person and this thing. */
   readonly access: readonly Access[];
   /** Empty where it is allowed, and where nothing can give it. */
@@ -44,5 +47,6 @@ export function accessAnswer(
     allowed || isListed || first === undefined
       ? []
       : accessAdvice(catalogue, person, first, subject, at).slice(0, MOST_ADVICE);
-  return { person, subject, allowed, verbs, access, advice };
+  const impossible = first === undefined ? subjectOf(verb ?? 'connect', subject, catalogue) : undefined;
+  return { person, subject, allowed, verbs, access, advice, ...(typeof impossible === 'string' && { impossible }) };
 }

@@ -2,7 +2,7 @@ import type { Grant, Principal } from '../domain/grant.ts';
 import type { Millis } from '../domain/millis.ts';
 import type { ProviderId } from '../domain/target.ts';
 import type { AccessAttempt, ForeignPolicy, Judgement, Person } from '../providers/policy-author.ts';
-import type { TeamPerson } from './people.ts';
+import { samePrincipal, type TeamPerson } from './people.ts';
 import type { DraftedPart } from './team-plan.ts';
 
 /** What one person may do with one thing, by the rules of the cloud it is in, and what the catalogue says of it. */
@@ -54,8 +54,12 @@ type Judge = (person: TeamPerson, as: Person, attempt: AccessAttempt) => Judgeme
 function accessTo(part: DraftedPart, person: TeamPerson, attempt: AccessAttempt, judge: Judge, at: Millis): Access {
   const { cloud, grants, draft } = part;
   const own = grants.filter(
-    ({ team, verb, subject }) =>
-      person.teams.includes(team) && verb === attempt.verb && subject.name === attempt.subject,
+    ({ team, principal, verb, subject }) =>
+      person.teams.includes(team) &&
+      verb === attempt.verb &&
+      subject.name === attempt.subject &&
+      // Nobody in particular is these principals, and not whatever else the team is.
+      (!person.isStandIn || person.principals.some((one) => samePrincipal(one, principal))),
   );
   const ways = personsOf(person, cloud).map((one) => ({
     principal: one.principal,

@@ -15,7 +15,7 @@ export interface TeamPerson {
   readonly principals: readonly Principal[];
 }
 
-const samePrincipal = (one: Principal, two: Principal) =>
+export const samePrincipal = (one: Principal, two: Principal) =>
   one.cloud === two.cloud && one.kind === two.kind && one.name === two.name;
 
 const sameText = (one: string, two: string) => one.toLowerCase() === two.toLowerCase();

@@ -54,6 +54,15 @@ suite('cloudtun team check', () => {
     assert.equal(no.stderr, '');
   });
 
+  test('what nobody can be given is said so', async (t) => {
+    const { check } = await project(t);
+    const { code, stdout } = await check('alice', 'prod', '--verb', 'ssh');
+    assert.equal(code, 11);
+    assert.equal(stdout, 'no   nobody can be given that: prod is a database, and ssh needs a machine\n');
+    assert.equal((await check('al\u001b[31mice', 'prod')).code, 2);
+    assert.match((await check('bob', 'prod')).stdout, /make bob a member \(by the whole address\)/);
+  });
+
   test('the lines that are proposed give it', async (t) => {
     const { check, write } = await project(t);
     assert.equal((await check('alice', 'staging')).code, 11);

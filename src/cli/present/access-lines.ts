@@ -84,7 +84,8 @@ function aligned(rows: readonly (readonly string[])[]): readonly string[] {
 
 /** One person, one thing: yes and by what, or no, and what would make it yes. */
 export function answerLines(answer: AccessAnswer, isVerbose: boolean): readonly string[] {
-  const { person, subject, access, verbs, advice } = answer;
+  const { person, subject, access, verbs, advice, impossible } = answer;
+  if (impossible !== undefined) return [`no   nobody can be given that: ${impossible}`];
   const tried = access.filter(({ attempt }) => attempt.verb !== undefined);
   const open = tried.filter(({ decision }) => decision === 'allowed');
   const around = access.filter(({ attempt, decision }) => attempt.verb === undefined && decision === 'allowed');

@@ -33,6 +33,8 @@ interface AnswerJson {
   readonly subject: string;
   readonly allowed: boolean;
   readonly verbs: readonly GrantVerb[];
+  /** Why nobody can be given it. */
+  readonly impossible?: string;
   /** What would give it, the smallest change first; each with the lines of cloudtun.yaml. */
   readonly advice: readonly (AccessAdvice & { readonly lines: readonly string[] })[];
 }
@@ -55,9 +57,16 @@ interface AccessJson {
   readonly ways?: Access['ways'];
 }
 
-function answerJson({ person, subject, allowed, verbs, advice }: AccessAnswer): AnswerJson {
+function answerJson({ person, subject, allowed, verbs, impossible, advice }: AccessAnswer): AnswerJson {
   const withLines = advice.map((one) => ({ ...one, lines: yamlLines(one.path, one.value) }));
-  return { person: person.name, subject, allowed, verbs, advice: withLines };
+  return {
+    person: person.name,
+    subject,
+    allowed,
+    verbs,
+    ...(impossible !== undefined && { impossible }),
+    advice: withLines,
+  };
 }
 
 function accessJson(access: Access, isDetailed: boolean): AccessJson {

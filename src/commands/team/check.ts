@@ -151,6 +151,11 @@ export default class TeamCheck extends TeamCommand {
     if (who === undefined) return subjects;
     const person = findPerson(catalogue, who);
     if (person !== undefined) return { ...subjects, person };
+    if (who === '' || /\p{C}/u.test(who)) {
+      throw new CloudtunError('CT_USAGE', 'PERSON has no name that can be read', {
+        hint: 'everybody: cloudtun team check',
+      });
+    }
     const near = namesLike(catalogue, who);
     const meant = near.length === 0 ? [] : [`did you mean: ${near.join(', ')}`];
     if (what === undefined) {

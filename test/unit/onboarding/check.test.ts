@@ -142,6 +142,16 @@ suite('who may do what', () => {
     assert.ok(codes(found).includes('warning no-expiry'));
   });
 
+  test('a team without members that is somebody in two clouds is two principals, each with its own', async () => {
+    const found = await check(
+      catalogueOf(
+        '  r: { aws: { role: ops }, gcp: { group: ops@example.com }, may: { connect: [prod], ssh: [web] }, until: 2027-03-31 }\n',
+      ),
+    );
+    assert.deepEqual(open(found), ['ops: connect prod', 'ops@example.com: ssh web']);
+    assert.ok(!codes(found).some((code) => code.startsWith('finding')), codes(found).join());
+  });
+
   test('given in a cloud where the team is nobody, by a user that is none of its members, under no address', async () => {
     const found = await check(
       catalogueOf(
