@@ -310,14 +310,22 @@ export class BrokeredTunnel implements OpenedTunnel {
 }
 
 /** A pinned document is for the far end that was asked for, and not for what is dialled on the way there. */
-function optionsFor({ to }: Route, request: TunnelRequest): SessionOptions {
+function optionsFor(route: Route, request: TunnelRequest): SessionOptions {
+  const { to } = route;
   const isAsked =
     request.kind === 'database'
       ? to.host !== undefined
-      : request.anywhere === true || request.to.some((each) => formatEndpoint(each) === formatEndpoint(to));
+      : request.anywhere === true ||
+        request.to.some((each) => formatEndpoint(each) === formatEndpoint(to) || isPortOfTarget(each, route));
   if (isAsked) return request;
   const { pinned: _, ...rest } = request;
   return rest;
+}
+
+/** A port of a machine behind another one is dialled by its address. */
+function isPortOfTarget(asked: RemoteEndpoint, { target, node, to }: Route): boolean {
+  if (asked.host !== undefined || target.kind !== 'machine' || target.id === node.id) return false;
+  return asked.port === to.port && to.host !== undefined && to.host === target.privateIp;
 }
 
 /** Whoever complains that sessions are started too fast. */

@@ -1,6 +1,8 @@
 /** What is applied lets a person open what the catalogue lists, and nothing else: the product and the SDKs meet the lab's IAM. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { suite, type TestContext, test } from 'node:test';
 import { CreateTagsCommand, EC2Client } from '@aws-sdk/client-ec2';
@@ -35,6 +37,7 @@ targets:
   prod: { rds: prod, via: bastion }
   web: { aws: { instance: web-1 }, user: ec2-user, hostPort: 80 }
   wiki: { host: wiki.internal, hostPort: 80, via: bastion }
+  inner: { aws: { instance: inner-1 }, via: bastion, hostPort: 80 }
 `;
 const withTeams = (text: string) => `${TARGETS}teams: { ${text} }\n`;
 
@@ -77,6 +80,19 @@ const outcome = (call: Promise<unknown>): Promise<string> =>
     (error: Error) => error.name,
   );
 
+/** What a SOCKS5 proxy answers to a wish to connect. */
+async function socksReply(port: number, host: string, to: number): Promise<Buffer> {
+  const socket = connect(port, '127.0.0.1');
+  socket.setTimeout(10_000, () => socket.destroy(new Error('the proxy says nothing')));
+  const name = Buffer.from(host);
+  socket.write(Buffer.from([5, 1, 0]));
+  await once(socket, 'data');
+  socket.write(Buffer.concat([Buffer.from([5, 1, 0, 3, name.length]), name, Buffer.from([to >> 8, to & 255])]));
+  const [reply] = (await once(socket, 'data')) as [Buffer];
+  socket.destroy();
+  return reply;
+}
+
 const DENIED = ['AccessDeniedException', 'AccessDenied', 'UnauthorizedOperation', 'AuthException'];
 
 suite('Alice', () => {
@@ -100,6 +116,50 @@ suite('Alice', () => {
 
     await apply(cli, 'readers: { aws: { user: alice }, may: { connect: [prod] }, until: 2020-12-31 }');
     await isDenied(cli, ['rds', 'prod', '--port', 'auto'], 'alice');
+  });
+
+  test('opens everything that she is given by its own document: a port, a machine behind another one, a host, SOCKS', async (t) => {
+    const cli = await applied(
+      t,
+      'readers: { aws: { user: alice }, may: { connect: [web, inner, wiki], ssh: [inner], socks: [bastion] }, until: 2099-12-31 }',
+    );
+    const opens = async (command: readonly string[], ready: RegExp) => {
+      const open = cli.start([...command, '--profile', 'alice']);
+      const [, port] = await open.saw(ready);
+      return { port: Number(port), end: async () => open.process.kill('SIGINT') && (await open.ended).code };
+    };
+    for (const name of ['web', 'inner', 'wiki']) {
+      const { port, end } = await opens(
+        ['forward', name, '--port', 'auto'],
+        /^(?:ready|open) +127\.0\.0\.1:(\d+) -> /m,
+      );
+      const page = await fetch(`http://127.0.0.1:${port}/`, { headers: { connection: 'close' } });
+      assert.equal(page.status, 200, name);
+      assert.equal(await end(), 130);
+    }
+    const socks = await opens(['socks', 'bastion', '--port', 'auto'], /127\.0\.0\.1:(\d+)/m);
+    const connected = await socksReply(socks.port, 'wiki.internal', 80);
+    assert.deepEqual([...connected.subarray(0, 2)], [5, 0]);
+    await socks.end();
+    const login = await cli.run(['ssh', 'inner', '--profile', 'alice', '--', 'whoami']);
+    assert.equal(login.code, 0, login.stderr);
+    assert.equal(login.stdout.trim(), 'ubuntu');
+    const used = cli.lab.trail.events
+      .visible(Date.now())
+      .map(
+        ({ event }) =>
+          event.document as { eventName: string; errorCode?: string; requestParameters?: { documentName?: string } },
+      )
+      .filter(({ eventName, errorCode }) => eventName === 'StartSession' && errorCode === undefined)
+      .map(({ requestParameters }) => requestParameters?.documentName);
+    assert.deepEqual([...new Set(used)].sort(), [
+      'cloudtun-bastion-socks',
+      'cloudtun-inner',
+      'cloudtun-inner-ssh',
+      'cloudtun-web',
+      'cloudtun-wiki',
+    ]);
+    assert.deepEqual(cli.openSessions(), []);
   });
 
   test('in two teams has what both are given, and neither denies what the other one gives', async (t) => {
