@@ -31,22 +31,29 @@ export interface AccessOptions {
   readonly at: Millis;
   /** What a person has beside the drafts, where the cloud was asked. */
   readonly othersOf?: (part: DraftedPart, person: Person) => readonly ForeignPolicy[];
+  /** Between two people: lets others have a turn, and rejects when it is to end. */
+  readonly pause?: () => Promise<void>;
 }
 
 /** Names that no cloud changes when it makes the name of a session of them; others may be judged in another way. */
 const PLAIN_NAME = /^[A-Za-z0-9_+=,.@-]{2,64}$/;
 
-/** Every person against everything worth trying, part by part. Pure. */
-export function accessOf(
+/** Every person against everything worth trying, part by part. Asks nobody. */
+export async function accessOf(
   parts: readonly DraftedPart[],
   people: readonly TeamPerson[],
   options: AccessOptions,
-): readonly Access[] {
-  return parts.flatMap((part) => {
+): Promise<readonly Access[]> {
+  const found: Access[] = [];
+  for (const part of parts) {
     const attempts = part.drafter.attempts(part.grants, part.facts);
     const judge = judgeOf(part, options);
-    return people.flatMap((person) => attempts.map((attempt) => accessTo(part, person, attempt, judge, options.at)));
-  });
+    for (const person of people) {
+      await options.pause?.();
+      for (const attempt of attempts) found.push(accessTo(part, person, attempt, judge, options.at));
+    }
+  }
+  return found;
 }
 
 type Judge = (person: TeamPerson, as: Person, attempt: AccessAttempt) => Judgement;

@@ -30,14 +30,21 @@ export interface CheckQuestion {
   /** This person alone, whom the catalogue need not name; everybody when absent. */
   readonly somebody?: TeamPerson;
   readonly othersOf?: (part: DraftedPart, person: Person) => readonly ForeignPolicy[];
+  /** Between two people: lets others have a turn, and rejects when it is to end. */
+  readonly pause?: () => Promise<void>;
   /** Of this cloud alone. */
   readonly cloud?: ProviderId;
 }
 
 /** Judges everybody against everything that may be tried, without asking anybody. */
-export function checkTeams({ catalogue, drafted, at, somebody, othersOf, cloud }: CheckQuestion): TeamCheck {
+export async function checkTeams(question: CheckQuestion): Promise<TeamCheck> {
+  const { catalogue, drafted, at, somebody, othersOf, cloud, pause } = question;
   const people = somebody === undefined ? teamPeople(catalogue) : [somebody];
-  const access = accessOf(drafted.parts, people, { at, ...(othersOf !== undefined && { othersOf }) });
+  const access = await accessOf(drafted.parts, people, {
+    at,
+    ...(othersOf !== undefined && { othersOf }),
+    ...(pause !== undefined && { pause }),
+  });
   const findings = [
     ...differencesToListed(access),
     ...notDrafted(catalogue, drafted, cloud),

@@ -140,7 +140,7 @@ export async function checkLive(
   const people = person === undefined ? teamPeople(catalogue) : [person];
   const live = await surveyTeams(question, keysOf, open, people, signal);
   const { othersOf } = live;
-  const check = checkTeams({
+  const check = await checkTeams({
     catalogue,
     drafted: live,
     at,

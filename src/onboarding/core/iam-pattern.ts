@@ -97,10 +97,16 @@ export function compileArnPattern(pattern: string, variables: VariableValue | un
 
 /** Whether the whole text fits. */
 export function matchesTokens(tokens: readonly PatternToken[], text: string): boolean {
+  // Most patterns are decided by how they begin or end, which needs no table.
+  const first = tokens.findIndex(({ kind }) => kind !== 'text');
+  const head = textOf(first === -1 ? tokens : tokens.slice(0, first));
+  if (first === -1) return head === text;
+  const last = tokens.at(-1)!;
+  if (!text.startsWith(head) || (last.kind === 'text' && !text.endsWith(last.text))) return false;
   // reached[i]: the tokens so far match exactly the first i characters.
   let reached = new Uint8Array(text.length + 1);
-  reached[0] = 1;
-  for (const token of tokens) {
+  reached[head.length] = 1;
+  for (const token of tokens.slice(first)) {
     const next = new Uint8Array(text.length + 1);
     if (token.kind === 'text') {
       for (let i = 0; i + token.text.length <= text.length; i += 1) {
@@ -122,3 +128,6 @@ export function matchesTokens(tokens: readonly PatternToken[], text: string): bo
   }
   return reached[text.length] === 1;
 }
+
+const textOf = (tokens: readonly PatternToken[]) =>
+  tokens.map((token) => (token.kind === 'text' ? token.text : '')).join('');

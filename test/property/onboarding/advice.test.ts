@@ -30,7 +30,7 @@ async function mayDo(text: string, name: string, verb: GrantVerb, subject: strin
     async (cloud) => PROVIDERS[cloud].policy!.drafter(),
   );
   const somebody = findPerson(catalogue, name) ?? nobody(name);
-  const { access } = checkTeams({ catalogue, drafted, at: RANDOM_AT, somebody });
+  const { access } = await checkTeams({ catalogue, drafted, at: RANDOM_AT, somebody });
   return access.find(({ attempt }) => attempt.verb === verb && attempt.subject === subject)?.decision ?? 'denied';
 }
 

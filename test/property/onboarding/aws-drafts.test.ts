@@ -65,7 +65,7 @@ test(`team check finds what ${JUDGED} random catalogues list, and nothing else`,
     fc.asyncProperty(randomCatalogue('aws'), async (catalogue) => {
       const part = await drafted(catalogue);
       if (part === undefined) return;
-      for (const { person, attempt, decision } of accessOf([part], teamPeople(catalogue), { at: RANDOM_AT })) {
+      for (const { person, attempt, decision } of await accessOf([part], teamPeople(catalogue), { at: RANDOM_AT })) {
         const ways = person.principals.filter((principal) =>
           givenTo(catalogue, principal).some(([verb, name]) => verb === attempt.verb && name === attempt.subject),
         );

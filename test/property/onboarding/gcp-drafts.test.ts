@@ -100,7 +100,7 @@ test(`everything that ${CASES} random catalogues list is allowed, and nothing el
     fc.asyncProperty(randomCatalogue('gcp'), async (catalogue) => {
       const { parts, problems } = await drafted(catalogue);
       const people = teamPeople(catalogue);
-      for (const { person, attempt, decision } of accessOf(parts, people, { at: RANDOM_AT })) {
+      for (const { person, attempt, decision } of await accessOf(parts, people, { at: RANDOM_AT })) {
         const needs = needsOf(catalogue, person);
         const expected = attempt.verb !== undefined && needs.has(needOf(attempt.verb, attempt.subject));
         // A way around is one only for who has no login anyway.
@@ -108,7 +108,7 @@ test(`everything that ${CASES} random catalogues list is allowed, and nothing el
         assert.equal(decision, expected || isLogin ? 'allowed' : 'denied', `${person.name}: ${attempt.id}`);
         counts[decision === 'allowed' ? 'allowed' : 'denied'] += 1;
       }
-      const { findings } = checkTeams({ catalogue, drafted: { parts, problems }, at: RANDOM_AT });
+      const { findings } = await checkTeams({ catalogue, drafted: { parts, problems }, at: RANDOM_AT });
       const isShared = findings.some(({ code }) => code === 'one-principal');
       const wrong = findings.filter(({ code }) => code === 'more-than-listed');
       if (!isShared)

@@ -117,7 +117,7 @@ suite('who may do what', () => {
       },
     };
     const drafted = await draftTeams({ catalogue, said: {} }, keysOf, async () => sameCalls);
-    const found = checkTeams({ catalogue, drafted, at: AT });
+    const found = await checkTeams({ catalogue, drafted, at: AT });
     assert.ok(codes(found).includes('warning comes-with web'), codes(found).join());
     assert.ok(!codes(found).some((code) => code.startsWith('finding')));
   });
@@ -193,7 +193,7 @@ suite('who may do what', () => {
       },
     };
     const drafted = await draftTeams({ catalogue, said: {} }, keysOf, async () => drafter);
-    const found = checkTeams({ catalogue, drafted, at: AT });
+    const found = await checkTeams({ catalogue, drafted, at: AT });
     assert.equal(open(found).length, 50);
     assert.equal(judged, drafted.parts.flatMap((part) => drafter.attempts(part.grants, {})).length);
   });
@@ -239,7 +239,7 @@ suite('one question, one answer', () => {
     const drafted = await draftTeams({ catalogue, said: {} }, keysOf, async (cloud) =>
       fakeDrafter(rules, cloud === 'gcp'),
     );
-    const { access, people, findings } = checkTeams({ catalogue, drafted, at, somebody: person });
+    const { access, people, findings } = await checkTeams({ catalogue, drafted, at, somebody: person });
     const answer = accessAnswer(catalogue, person, what, access, { at });
     const scope = { person, subjects: [what] };
     const shown = {

@@ -22,7 +22,7 @@ suite('the example of README.md', () => {
   test('it gives what it lists, and nothing else', async () => {
     const { catalogue } = readmeCatalogue();
     const drafted = await draftTeams({ catalogue, said: {} }, keysOf, drafterOf);
-    const { access, findings } = checkTeams({ catalogue, drafted, at: Date.parse('2027-01-15') });
+    const { access, findings } = await checkTeams({ catalogue, drafted, at: Date.parse('2027-01-15') });
     const open = access.filter(({ decision }) => decision === 'allowed');
     assert.deepEqual(
       open.map(({ person, attempt }) => `${person.name} ${attempt.id}`),
