@@ -80,7 +80,8 @@ export interface Matching {
 
 export function reconcile(question: ReconcileQuestion): Reconciliation {
   const { reader, from, to, now, isWanted } = question;
-  const records = uniqueRecords(question.records);
+  const read = question.records.filter(({ scope }) => question.scopes.has(scope));
+  const records = uniqueRecords(read);
   const about = records.filter((record): record is UseRecord => record.use !== undefined);
   const granted = about.filter(({ use }) => use.isGranted);
   const here = question.uses.filter((use) => reader.scopesOf(use).some((scope) => question.scopes.has(scope)));
@@ -110,7 +111,7 @@ export function reconcile(question: ReconcileQuestion): Reconciliation {
     outside: to === undefined ? 0 : missing.length - late.length,
     refused: about.filter(({ use, at }) => !use.isGranted && isWanted(use.person) && at >= from).length,
     ofOthers: granted.filter(({ use, at }) => !isWanted(use.person) && at >= from).length,
-    duplicates: question.records.length - records.length,
+    duplicates: read.length - records.length,
     clock,
   };
 }

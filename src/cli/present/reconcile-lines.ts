@@ -1,6 +1,6 @@
 import type { ClockShift } from '../../audit/core/clock-shift.ts';
 import type { JournalUse } from '../../audit/core/journal-uses.ts';
-import type { Difference, UseRecord } from '../../audit/core/reconcile.ts';
+import type { Difference } from '../../audit/core/reconcile.ts';
 import { formatDuration } from '../../domain/duration.ts';
 import type { Millis } from '../../domain/millis.ts';
 import { isoTime } from '../../runtime/iso-time.ts';
@@ -15,15 +15,17 @@ export function reconciledLines(reconciled: Reconciled): readonly string[] {
   const { differences, agreed, early, beginning, outside, refused, ofOthers, duplicates, clock } = result;
   const who = persons === undefined ? 'everybody' : persons.map(shortName).join(', ');
   const things = reader.grain === 'session' ? 'session' : 'tunnel';
-  const rows = differences.filter((each) => each.kind !== 'clock').map((each) => row(each));
+  const rows = differences.filter((each) => each.kind !== 'clock');
   const aside = [
     ...(refused > 0 ? [`${plural(refused, 'request')} refused by the cloud`] : []),
     ...(ofOthers > 0 ? [`${ofOthers} of other people left out (--everybody)`] : []),
     ...(outside > 0 ? [`${plural(outside, 'line')} of the journal from outside of this time`] : []),
     ...(duplicates > 0 ? [`${plural(duplicates, 'record')} twice`] : []),
   ];
+  const isNothing = agreed + differences.length + early.length + beginning === 0;
+  const agreement = `${plural(agreed, things)} of ${who} agree${agreed === 1 ? 's' : ''}`;
   return [
-    `${reader.label}, ${source}, since ${timeText(since)}: ${plural(agreed, things)} of ${who} agree${agreed === 1 ? 's' : ''}` +
+    `${reader.label}, ${source}, since ${timeText(since)}: ${isNothing ? `nothing of ${who}, here or there` : agreement}` +
       (differences.length === 0 ? '' : `, ${plural(differences.length, 'difference')}`),
     ...(clock === undefined ? [] : [`  ${clockText(clock)}`]),
     ...aside.map((each) => `  ${each}`),
@@ -37,61 +39,57 @@ export function reconciledLines(reconciled: Reconciled): readonly string[] {
           `  too early to tell: ${plural(beginning, things === 'session' ? 'session' : 'connection')} began a moment ago`,
         ]
       : []),
-    ...(rows.length > 0 ? ['', ...tableLines(HEADING, rows), ''] : []),
+    ...differenceLines(rows),
     ...adviceOn(differences, reader, isSilent).map((each) => `-> ${each}`),
   ].map(printable);
 }
 
-const HEADING = ['TIME (UTC)', 'WHAT', 'WHO', 'MACHINE', 'NAME', 'SEEN'];
+const HEADING = ['TIME (UTC)', 'WHAT', 'WHO', 'MACHINE', 'SESSION'];
 
-function row(difference: Exclude<Difference, { kind: 'clock' }>): readonly string[] {
+type Row = Exclude<Difference, { kind: 'clock' }>;
+
+/** A row for each, and below it what else is known. */
+function differenceLines(differences: readonly Row[]): readonly string[] {
+  if (differences.length === 0) return [];
+  const [heading = '', ...rows] = tableLines(HEADING, differences.map(row));
+  return ['', heading, ...rows.flatMap((line, index) => [line, `    ${detailOf(differences[index]!)}`]), ''];
+}
+
+function row(difference: Row): readonly string[] {
+  if (difference.kind === 'not-in-cloud') {
+    const { at, person = '?', node, session, tunnel } = difference.use;
+    return [timeText(at), 'not in the cloud', shortName(person), node, session ?? tunnel];
+  }
+  const { at, id, use } = difference.record;
+  const what = difference.kind === 'differs' ? 'told differently' : 'not in the journal';
+  return [timeText(at), what, shortName(use.person), use.node, use.session ?? id];
+}
+
+function detailOf(difference: Row): string {
   switch (difference.kind) {
     case 'not-in-journal': {
-      const { record } = difference;
-      const { use } = record;
-      const from = [use.document, use.address, use.program].filter((each) => each !== undefined).join(', ');
-      return [
-        timeText(record.at),
-        'not in the journal',
-        shortName(use.person),
-        nodeText(use.node, use.port),
-        nameOf(record),
-        from,
-      ];
+      const { document, address, program, isOurs, port, reason } = difference.record.use;
+      return listed([
+        port === undefined ? undefined : `port ${port}`,
+        document,
+        address === undefined ? undefined : `from ${address}`,
+        isOurs ? 'cloudtun' : program,
+        reason,
+      ]);
     }
-    case 'not-in-cloud': {
-      const { use } = difference;
-      return [
-        timeText(use.at),
-        'not in the cloud',
-        shortName(use.person ?? '?'),
-        wayText(use),
-        use.session ?? use.tunnel,
-        lineOf(use),
-      ];
-    }
+    case 'not-in-cloud':
+      return listed([lineOf(difference.use), difference.use.to, difference.use.document]);
     case 'differs': {
       const { use, record, what } = difference;
-      const told = what
-        .map((key) => `${key}: here ${shown(use[key], key)}, there ${shown(record.use[key], key)}`)
-        .join('; ');
-      return [
-        timeText(record.at),
-        'told differently',
-        shortName(record.use.person),
-        nodeText(record.use.node, record.use.port),
-        nameOf(record),
-        `${lineOf(use)} ${told}`,
-      ];
+      const told = what.map((key) => `${key} ${shown(use[key], key)} here, ${shown(record.use[key], key)} there`);
+      return listed([lineOf(use), ...told]);
     }
   }
 }
 
+const listed = (parts: readonly (string | undefined)[]) => parts.filter((part) => part !== undefined).join(', ');
 const shown = (value: string | undefined, key: string) => (key === 'person' ? shortName(value ?? '?') : (value ?? '?'));
-const nameOf = ({ id, use }: UseRecord) => use.session ?? id;
 const lineOf = ({ file, line }: JournalUse) => `${file}:${line}`;
-const nodeText = (node: string, port: number | undefined) => (port === undefined ? node : `${node}:${port}`);
-const wayText = ({ node, to }: JournalUse) => (to === undefined ? node : `${node} (${to})`);
 
 /** One for each kind of difference: what it may mean, and what to do. */
 function adviceOn(

@@ -72,6 +72,10 @@ export default class AuditReconcile extends AuditCommand {
     const { clouds, files } = recordPlaces(this.world, listOf(flags.from) ?? []);
     const path = await this.journalPath(args.journal);
     const since = this.sinceOf(flags.since ?? (clouds.length > 0 ? USUAL_SINCE : 'none'));
+    if (since !== undefined && since > this.world.clock.wall())
+      throw new CloudtunError('CT_USAGE', `--since ${flags.since} lies ahead`, {
+        hint: 'write a time back, such as 30d',
+      });
     const persons = listOf(flags.person);
     const sources = await this.#sources(
       { clouds, files, since, wantsAsker: persons === undefined && !flags.everybody },

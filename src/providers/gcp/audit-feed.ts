@@ -36,7 +36,11 @@ export class CloudAuditFeed implements AuditFeed {
       const before = records.length;
       const entries = await this.#entries(project, since, (count) => told(before + count), signal);
       const names = await this.#names(project, entries, signal);
-      records.push(...entries.flatMap((entry) => readEntry(entry, names) ?? []));
+      for (const entry of entries) {
+        const record = readEntry(entry, names);
+        // As it was asked for: a project may be named by its number, and entries have its name.
+        if (record !== undefined) records.push({ ...record, scope: project });
+      }
     }
     return { records, scopes: projects };
   }
