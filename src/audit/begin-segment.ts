@@ -8,7 +8,7 @@ import { makeOnce, makePrivateDirectory } from '../runtime/state-file.ts';
 import type { World } from '../runtime/world.ts';
 import { readChained } from './core/chain.ts';
 import { indexTail } from './index-tail.ts';
-import { closedName, ID_FILE, listSegments, UNCHAINED } from './journal-place.ts';
+import { closedName, ID_FILE, newestSegments, UNCHAINED } from './journal-place.ts';
 import { type SegmentHead, SegmentWriter } from './segment-writer.ts';
 import { tailLine } from './tail-line.ts';
 
@@ -66,9 +66,7 @@ function takeIn(old: string, directory: string): void {
 
 /** Of the newest segment that has a line: one that was begun a moment ago may have none yet. */
 function newestHead(directory: string): SegmentHead | undefined {
-  const newestFirst = listSegments(directory).toReversed();
-  for (const { path, segment } of newestFirst.slice(0, 8)) {
-    if (segment === UNCHAINED) continue;
+  for (const path of newestSegments(directory, 4)) {
     const head = headOf(path);
     if (head !== undefined) return head;
   }

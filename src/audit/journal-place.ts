@@ -59,15 +59,40 @@ export function keyPath(world: World): string {
   return join(world.paths.state, 'audit.key');
 }
 
-/** The segments of a directory, the oldest first; none when it is not there yet. @throws what the file system throws otherwise */
-export function listSegments(directory: string): readonly SegmentFile[] {
+/**
+ * The segments of a directory, the oldest first; none when it is not there yet.
+ *
+ * @param which only these: thousands may be over, and a few are open
+ * @throws what the file system throws otherwise
+ */
+export function listSegments(directory: string, which: 'all' | 'open' = 'all'): readonly SegmentFile[] {
   const found: SegmentFile[] = [];
   for (const name of namesIn(directory)) {
+    if (which === 'open' && !name.endsWith('.open.jsonl') && !name.startsWith(UNCHAINED)) continue;
     const [, segment, open] = SEGMENT_FILE.exec(name) ?? [];
     if (segment === undefined) continue;
     found.push({ segment, name, path: join(directory, name), isOpen: open !== undefined });
   }
   return found.sort(byAge);
+}
+
+/**
+ * The newest segments, the newest first, by a look at the names alone: on the way to a tunnel, where sorting thousands would show.
+ *
+ * @param count how many at most
+ */
+export function newestSegments(directory: string, count: number): readonly string[] {
+  const names = namesIn(directory).filter((name) => name.endsWith('.jsonl') && name.charCodeAt(8) === 0x54);
+  const newest: string[] = [];
+  while (newest.length < count) {
+    const last = newest.at(-1);
+    let next: string | undefined;
+    for (const name of names)
+      if ((last === undefined || name < last) && (next === undefined || name > next)) next = name;
+    if (next === undefined) break;
+    newest.push(next);
+  }
+  return newest.map((name) => join(directory, name));
 }
 
 /** Names begin with the time of their making; the unchained one is older than all. */

@@ -104,7 +104,7 @@ function currentEntries(
 ): readonly SegmentEntry[] {
   const here = processIdentity();
   const owned = new Map(own.map((head) => [head.segment, head]));
-  const files = listSegments(directory).filter(
+  const files = listSegments(directory, 'open').filter(
     ({ isOpen, segment }) => isOpen || (segment === UNCHAINED && known.size === 0),
   );
   const present = new Set(files.map(({ segment }) => segment));

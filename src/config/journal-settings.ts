@@ -27,17 +27,12 @@ export interface SinkSettings {
   readonly place: Readonly<Partial<Record<PlaceKey, string>>>;
 }
 
-/** A path without a root is one from the directory of the file that says it: one journal, wherever a command is started. */
-export function journalSettings({
-  audit,
-  policy,
-  files,
-}: Pick<Catalogue, 'audit' | 'policy' | 'files'>): JournalSettings {
+export function journalSettings({ audit, policy }: Pick<Catalogue, 'audit' | 'policy'>): JournalSettings {
   const { journal, keep } = audit;
   const kept = keep === undefined ? undefined : parseDuration(keep, 'audit.keep');
   return {
     isRequired: policy.journal !== 'warn',
-    ...(journal !== undefined && journal !== 'default' && { configured: rooted(journal, files[0]) }),
+    ...(journal !== undefined && journal !== 'default' && { configured: journal }),
     ...(kept !== undefined && { keep: kept }),
     ...(audit.sinks !== undefined && { sinks: audit.sinks.flatMap(sinkSettings) }),
   };
@@ -64,7 +59,13 @@ function sinkSettings({ cloudwatch, cloudLogging }: NonNullable<AuditEntry['sink
   ];
 }
 
-function rooted(path: string, file: string | undefined): string {
-  if (isAbsolute(path) || file === undefined) return path;
-  return resolve(dirname(file), path) + (path.endsWith('/') ? '/' : '');
+/**
+ * What one file says. A path without a root is one from the directory of that file: one journal, wherever a command is started.
+ *
+ * @param file of the catalogue
+ */
+export function auditOf(file: string, audit: AuditEntry = {}): AuditEntry {
+  const { journal } = audit;
+  if (journal === undefined || journal === 'default' || isAbsolute(journal)) return audit;
+  return { ...audit, journal: resolve(dirname(file), journal) + (journal.endsWith('/') ? '/' : '') };
 }

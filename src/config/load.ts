@@ -3,6 +3,7 @@ import { dirname, join, relative } from 'node:path';
 import { CloudtunError, systemCode } from '../domain/errors.ts';
 import type { World } from '../runtime/world.ts';
 import { type Catalogue, completeTargets, NO_CATALOGUE } from './catalogue.ts';
+import { auditOf } from './journal-settings.ts';
 import { mergePolicy } from './merge-policy.ts';
 import type { ParsedFile } from './parse.ts';
 import { wrongReferences } from './references.ts';
@@ -57,7 +58,7 @@ export function mergeFiles(files: readonly FoundFile[]): Catalogue {
     logs: merged('logs'),
     teams: merged('teams'),
     policy: mergePolicy(files.map((file) => file.parsed.data.policy ?? {})),
-    audit: Object.assign({}, ...weakFirst.map((file) => file.parsed.data.audit)),
+    audit: Object.assign({}, ...weakFirst.map(({ path, parsed }) => auditOf(path, parsed.data.audit))),
   };
 }
 

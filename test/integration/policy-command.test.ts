@@ -42,6 +42,18 @@ suite('the policy of the catalogue', () => {
       assert.deepEqual([event, rule, code], ['denial', 'requireReason', 'CT_POLICY']);
   });
 
+  test('of journal: warn lets be opened what cannot be recorded, and says so once; otherwise nothing is', async (t) => {
+    const { run, home, openSessions } = await cliLab(t);
+    const words = ['exec', 'rds:prod', '--', 'true'];
+    const options = { env: { CLOUDTUN_JOURNAL: '/dev/full' } };
+    assert.equal((await run(words, options)).code, 125);
+    writeFileSync(join(home, 'cloudtun.yaml'), 'version: 1\npolicy: { journal: warn }\n');
+    const { code, stderr } = await run(words, options);
+    assert.equal(code, 0, stderr);
+    assert.equal(stderr.match(/the journal \/dev\/full cannot be written: no space is left/g)?.length, 1, stderr);
+    assert.deepEqual(openSessions(), []);
+  });
+
   test('is content with a reason, also from the environment, and the journal keeps it', async (t) => {
     const { run, home, journalPath } = await cliLab(t);
     writePolicy(home, '{ requireReason: true }');
