@@ -10,6 +10,11 @@ export class LabSecrets {
     this.#texts.set(name, text);
   }
 
+  /** All names, as they were put in. */
+  names(): readonly string[] {
+    return [...this.#texts.keys()];
+  }
+
   get(name: string): string | undefined {
     return this.#texts.get(name);
   }

@@ -55,7 +55,7 @@ export async function gcpProvider(world: World, selection: CloudSelection, _prom
     signInAdvice: SIGN_IN_ADVICE,
     cloudLog: async (log, host) => new (await import('./cloud-log.ts')).CloudLoggingLog(api, log, host),
     auditFeed: async () => new (await import('./audit-feed.ts')).CloudAuditFeed(world, api),
-    policies: async () => new (await import('./policy/author.ts')).GcpPolicyAuthor(api),
+    policies: async () => new (await import('./policy/author.ts')).GcpPolicyAuthor(api, new GcpLogins(world, api)),
     [Symbol.asyncDispose]: () => lifetime[Symbol.asyncDispose](),
   };
 }

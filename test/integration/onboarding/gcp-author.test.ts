@@ -257,4 +257,221 @@ suite('permissions of Google Cloud', () => {
     assert.equal(failure, undefined);
     assert.equal(world.lab.gcp.iam.policy(resource).bindings.length, 11);
   });
+
+  test('do not hide a second condition that somebody put under our title', async (t) => {
+    const world = await enforcing(t);
+    await world.apply(TARGETS + READERS);
+    const resource = `projects/${PROJECT}/iap_tunnel/zones/${ZONE}/instances/web-1`;
+    const { iam } = world.lab.gcp;
+    const [ours] = iam.policy(resource).bindings;
+    const wider = { ...ours!, condition: { title: ours!.condition!.title, expression: 'destination.port > 0' } };
+    for (const bindings of [
+      [ours!, wider],
+      [wider, ours!],
+    ]) {
+      iam.setPolicy(resource, bindings);
+      assert.equal(await reach(world, ALICE, 22), 'address', 'it is open');
+      const plan = await world.plan(TARGETS + READERS);
+      assert.deepEqual(said(plan), ['remove binding']);
+      const [change] = plan.parts[0]!.changes;
+      assert.match(change?.op === 'remove' ? (change.current.remark ?? '') : '', /edited by hand: .*port > 0/);
+      const { failure } = await world.apply(TARGETS + READERS);
+      assert.equal(failure, undefined);
+      assert.deepEqual(iam.policy(resource).bindings, [ours]);
+    }
+  });
+
+  test('are not written over what somebody changed after the plan', async (t) => {
+    const world = await enforcing(t);
+    await world.apply(TARGETS + READERS);
+    const resource = `projects/${PROJECT}/iap_tunnel/zones/${ZONE}/instances/web-1`;
+    const { iam } = world.lab.gcp;
+    const plan = await world.plan(TARGETS + READERS.replace('[shop, page]', '[shop]'));
+    assert.deepEqual(said(plan), ['remove binding']);
+    const [ours] = iam.policy(resource).bindings;
+    iam.setPolicy(resource, [
+      { ...ours!, condition: { title: ours!.condition!.title, expression: 'destination.port == 22' } },
+    ]);
+    const { failure } = await applyPlan(plan, () => {}, never);
+    assert.equal((failure as { code?: string }).code, 'CT_POLICY_CHANGED');
+    assert.equal(iam.policy(resource).bindings.length, 1);
+  });
+
+  test('are taken from a machine that is gone meanwhile without complaint', async (t) => {
+    const world = await enforcing(t);
+    await world.apply(TARGETS + READERS);
+    const plan = await world.plan(TARGETS + READERS.replace('[shop, page]', '[shop]'));
+    world.lab.gcp.change((inventory) => ({
+      ...inventory,
+      instances: inventory.instances.filter(({ name }) => name !== 'web-1'),
+    }));
+    const { failure } = await applyPlan(plan, () => {}, never);
+    assert.equal(failure, undefined);
+  });
+
+  test('on an account of a machine that is gone are found and taken back', async (t) => {
+    const world = await enforcing(t);
+    await world.apply(TARGETS + READERS);
+    const { lab } = world;
+    const account = `bastion@${PROJECT}.iam.gserviceaccount.com`;
+    assert.ok(lab.gcp.iam.may(ALICE, 'iam.serviceAccounts.actAs', account));
+    // The machine runs as nobody from now on; its account is there still.
+    lab.gcp.change((inventory) => ({
+      ...inventory,
+      people: [...inventory.people, { ...inventory.people[0]!, email: account }],
+      instances: inventory.instances.map((one) => {
+        const { serviceAccount: _, ...rest } = one;
+        return one.name === 'bastion-g' ? rest : one;
+      }),
+    }));
+    assert.deepEqual(said(await world.plan(TARGETS + READERS)), ['remove binding']);
+    const { failure } = await world.apply(TARGETS + READERS);
+    assert.equal(failure, undefined);
+    assert.ok(!lab.gcp.iam.may(ALICE, 'iam.serviceAccounts.actAs', account));
+  });
+
+  test('on a secret are on the secret and not on a version, and are found when they are to go', async (t) => {
+    const world = await enforcing(t);
+    const secret = `projects/${PROJECT}/secrets/shop-password`;
+    world.lab.secrets.set(secret, 'hush');
+    const withSecret = (TARGETS + READERS).replace(
+      `{ sql: shop,`,
+      `{ sql: shop, secret: { secretManager: "${secret}/versions/3" },`,
+    );
+    const { failure } = await world.apply(withSecret);
+    assert.equal(failure, undefined);
+    const { iam } = world.lab.gcp;
+    assert.ok(iam.may(ALICE, 'secretmanager.versions.access', secret));
+    assert.ok(!iam.may(ALICE, 'secretmanager.versions.access', `projects/${PROJECT}/secrets/other`));
+    assert.deepEqual(said(await world.plan(withSecret)), []);
+    assert.deepEqual(said(await world.plan(TARGETS + READERS)), ['remove binding']);
+    await world.apply(TARGETS + READERS);
+    assert.ok(!iam.may(ALICE, 'secretmanager.versions.access', secret));
+  });
+
+  test('of a database that no group holds make one of it alone, and it goes with them', async (t) => {
+    const world = await enforcing(t);
+    const noGroups = () => world.lab.gcp.change((inventory) => ({ ...inventory, destGroups: [] }));
+    noGroups();
+    const { failure } = await world.apply(TARGETS + READERS);
+    assert.equal(failure, undefined);
+    const groups = () => world.lab.gcp.inventory.destGroups.map(({ name, cidrs }) => `${name} ${cidrs.join()}`);
+    const [group] = groups();
+    assert.match(group ?? '', /^cloudtun-shop 10\.[0-9.]+\/32$/);
+    assert.deepEqual(said(await world.plan(TARGETS + READERS)), []);
+    // Somebody lets the whole network in.
+    world.lab.gcp.change((inventory) => ({
+      ...inventory,
+      destGroups: inventory.destGroups.map((one) => ({ ...one, cidrs: [...one.cidrs, '10.0.0.0/8'] })),
+    }));
+    assert.deepEqual(said(await world.plan(TARGETS + READERS)), ['change destination group']);
+    await world.apply(TARGETS + READERS);
+    assert.deepEqual(groups(), [group]);
+    await world.apply(TARGETS + READERS.replace('[shop, page]', '[page]'));
+    assert.deepEqual(groups(), []);
+  });
+
+  test('do not aim a group elsewhere on which others gave something', async (t) => {
+    const world = await enforcing(t);
+    world.lab.gcp.change((inventory) => ({
+      ...inventory,
+      destGroups: inventory.destGroups.map((one) => ({ ...one, name: 'cloudtun-shop', cidrs: ['10.9.9.9/32'] })),
+    }));
+    const name = world.lab.gcp.inventory.destGroups[0]!;
+    const group = `projects/${PROJECT}/iap_tunnel/locations/${name.region}/destGroups/cloudtun-shop`;
+    const theirs = {
+      role: 'roles/iap.tunnelResourceAccessor',
+      members: [`user:${MALLORY}`],
+      condition: { title: 'cloudtun/other/readers/shop', expression: 'destination.port == 3306' },
+    };
+    world.lab.gcp.iam.bind(group, theirs);
+    await assert.rejects(world.apply(TARGETS + READERS), { code: 'CT_POLICY_CONFLICT' });
+    assert.deepEqual(world.lab.gcp.inventory.destGroups[0]!.cidrs, ['10.9.9.9/32']);
+    assert.deepEqual(world.lab.gcp.iam.policy(group).bindings, [theirs]);
+  });
+
+  test('take a role back that was switched off, and never one that is not theirs', async (t) => {
+    const world = await enforcing(t);
+    await world.apply(TARGETS + READERS);
+    const { roles } = world.lab.gcp.iam;
+    const name = `projects/${PROJECT}/roles/cloudtun_shop_viewer`;
+    roles.set(name, { ...roles.get(name)!, stage: 'DISABLED' });
+    assert.ok(!world.lab.gcp.iam.may(ALICE, 'compute.instances.list', `projects/${PROJECT}`));
+    assert.deepEqual(said(await world.plan(TARGETS + READERS)), ['change role']);
+    await world.apply(TARGETS + READERS);
+    assert.ok(world.lab.gcp.iam.may(ALICE, 'compute.instances.list', `projects/${PROJECT}`));
+    roles.set(name, { ...roles.get(name)!, description: 'cloudtun/shop-two: of another one', includedPermissions: [] });
+    await assert.rejects(world.apply(TARGETS + READERS), { code: 'CT_POLICY_CONFLICT' });
+    assert.deepEqual(roles.get(name)?.includedPermissions, []);
+  });
+
+  test('made by somebody else between plan and apply are not written over', async (t) => {
+    const world = await enforcing(t);
+    const plan = await world.plan(TARGETS + READERS);
+    const name = `projects/${PROJECT}/roles/cloudtun_shop_viewer`;
+    const theirs = {
+      name,
+      title: 'theirs',
+      description: 'theirs',
+      stage: 'GA',
+      etag: 'BwX',
+      deleted: false,
+      includedPermissions: ['compute.zones.list'],
+    };
+    world.lab.gcp.iam.roles.set(name, theirs);
+    const { failure, done } = await applyPlan(plan, () => {}, never);
+    assert.equal((failure as { code?: string }).code, 'CT_POLICY_CHANGED');
+    assert.equal(done.length, 0);
+    assert.deepEqual(world.lab.gcp.iam.roles.get(name), theirs);
+  });
+
+  test('say what is not as it seems: no OS Login, no record, another project', async (t) => {
+    const world = await enforcing(t);
+    const codes = async (text: string) => (await world.plan(text)).parts[0]!.draft.notices.map(({ code }) => code);
+    const found = await codes(TARGETS + READERS);
+    assert.ok(found.includes('no-os-login'), found.join());
+    assert.ok(found.includes('no-audit-log'), found.join());
+    const { iam } = world.lab.gcp;
+    const { bindings } = iam.policy(`projects/${PROJECT}`);
+    iam.setPolicy(`projects/${PROJECT}`, bindings, [
+      { service: 'iap.googleapis.com', auditLogConfigs: [{ logType: 'DATA_READ' }] },
+    ]);
+    const logged = await codes(TARGETS + READERS.replace('ssh: [bastion]', 'ssh: [page]'));
+    assert.ok(!logged.includes('no-audit-log') && !logged.includes('no-os-login'), logged.join());
+    const elsewhere = TARGETS.replace('instance: web-1', `instance: "acme-analytics/asia-northeast1-c/etl-1"`).replace(
+      `, zone: ${ZONE} }, hostPort`,
+      ' }, hostPort',
+    );
+    await assert.rejects(world.plan(elsewhere + READERS), (error: { code: string; message: string }) => {
+      assert.equal(error.code, 'CT_CONFIG');
+      assert.match(error.message, /acme-analytics/);
+      return true;
+    });
+  });
+
+  test('beside ours are found with what custom roles hold, logins to the machine included', async (t) => {
+    const world = await enforcing(t);
+    const { iam } = world.lab.gcp;
+    const name = `projects/${PROJECT}/roles/backdoor`;
+    const role = { name, title: '', description: '', stage: 'GA', etag: 'BwY', deleted: false };
+    iam.roles.set(name, { ...role, includedPermissions: ['iap.tunnelInstances.accessViaIAP'] });
+    iam.bind(`projects/${PROJECT}`, { role: name, members: [`user:${ALICE}`] });
+    const machine = `projects/${PROJECT}/zones/${ZONE}/instances/bastion-g`;
+    iam.bind(machine, { role: 'roles/compute.osAdminLogin', members: ['allAuthenticatedUsers'] });
+    const [part] = (await world.plan(TARGETS + READERS)).parts;
+    const person = { principal: { cloud: 'gcp', kind: 'group', name: 'readers@example.com' }, name: ALICE } as const;
+    const others = await part!.author.others(person, part!.facts, never);
+    assert.deepEqual(others.map((one) => one.name).sort(), [`projects/${PROJECT}`, machine]);
+    const { drafter } = part!.author;
+    const attempts = drafter.attempts(part!.grants, part!.facts);
+    const decide = (id: string, extra: typeof others) => {
+      const attempt = attempts.find((one) => one.id === id);
+      assert.ok(attempt, `${id} of ${attempts.map((one) => one.id).join('; ')}`);
+      return drafter.judge(part!.draft, part!.facts, person, attempt, { at: 0, others: extra }).decision;
+    };
+    for (const id of ['another port of web-1', 'root on bastion-g']) {
+      assert.equal(decide(id, []), 'denied', id);
+      assert.equal(decide(id, others), 'allowed', id);
+    }
+  });
 });

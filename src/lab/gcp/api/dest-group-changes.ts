@@ -36,7 +36,8 @@ export function destGroupChanges(context: GcpApiContext): readonly GcpOperation[
   return [
     operation('POST', 'create', GROUPS, (call) => {
       const name = call.query.get('tunnelDestGroupId') ?? '';
-      if (!/^[a-z]([-a-z0-9]{2,62})$/.test(name)) throw faults.invalid('Invalid tunnel_dest_group_id.');
+      // Letters and dashes: no digits, as the reference of the API has it.
+      if (!/^[a-z-]{4,63}$/.test(name)) throw faults.invalid('Invalid tunnel_dest_group_id.');
       const { location: region = '' } = call.path;
       const made = { ...call, path: { ...call.path, group: name } };
       if (context.inventory().destGroups.some(isMeant(made))) throw faults.exists(`destGroups/${name} already exists.`);

@@ -28,6 +28,7 @@ import { OAuthApi, type OAuthSecrets } from './oauth-api.ts';
 import { type GcpApiContext, type GcpOperation, SERVICE_TITLES } from './operation.ts';
 import { osLoginApi } from './os-login-api.ts';
 import { secretManagerApi } from './secret-manager-api.ts';
+import { serviceAccountsApi } from './service-accounts-api.ts';
 import { sqlApi } from './sql-api.ts';
 
 export interface GcpApiOptions extends Omit<GcpApiContext, 'url'> {
@@ -105,7 +106,8 @@ class GcpApiHandler {
       ...iapApi(options),
       ...iamCredentialsApi(options),
       ...osLoginApi(options),
-      ...secretManagerApi(options.secrets),
+      ...secretManagerApi(options.secrets, options),
+      ...serviceAccountsApi(options),
       ...iamPolicyApi(options),
       ...iamRolesApi(options),
       ...loggingApi(options),

@@ -14,8 +14,11 @@ interface PolicyPlace {
   /** `compute.instances`: what `.getIamPolicy` and `.setIamPolicy` follow in the names of the permissions. */
   readonly permission: (path: Readonly<Record<string, string>>) => string;
   readonly resource: (path: Readonly<Record<string, string>>) => string;
-  /** `colon`: POST `…:getIamPolicy`; `slash`: GET `…/getIamPolicy`, as Compute Engine has it; `read`: GET `…:getIamPolicy`. */
-  readonly form: 'colon' | 'slash' | 'read';
+  /**
+   * `colon`: POST `…:getIamPolicy`; `bare`: the same without a body, options in the query; `slash`: GET `…/getIamPolicy`, as Compute Engine
+   * has it; `read`: GET `…:getIamPolicy`.
+   */
+  readonly form: 'colon' | 'bare' | 'slash' | 'read';
 }
 
 const part = (name: string, value: string | undefined) => (value ? `/${name}/${value}` : '');
@@ -61,7 +64,7 @@ const PLACES: readonly PolicyPlace[] = [
     action: 'iam.serviceAccounts',
     permission: () => 'iam.serviceAccounts',
     resource: ({ project, account = '' }) => `projects/${project}/serviceAccounts/${decodeURIComponent(account)}`,
-    form: 'colon',
+    form: 'bare',
   },
   {
     path: '/secretmanager/v1/projects/(?<project>[^/]+)/secrets/(?<secret>[^/:]+)',
@@ -101,9 +104,12 @@ function operationsOf(context: GcpApiContext, place: PolicyPlace): readonly GcpO
     run: (call) => run(call, place.resource(call.path)),
   });
   return [
-    operation(place.form === 'colon' ? 'POST' : 'GET', 'getIamPolicy', (call, resource) =>
-      policyShape(iam.policy(resource), requestedVersion(call)),
-    ),
+    operation(place.form === 'colon' || place.form === 'bare' ? 'POST' : 'GET', 'getIamPolicy', (call, resource) => {
+      if (place.form === 'bare' && call.body?.options !== undefined) {
+        throw faults.invalid('Invalid JSON payload received. Unknown name "options": Cannot find field.');
+      }
+      return policyShape(iam.policy(resource), requestedVersion(call));
+    }),
     operation('POST', 'setIamPolicy', (call, resource) => {
       const { bindings, etag, version, auditConfigs } = asObject(call.body?.policy, 'policy');
       const read = checkedBindings(bindings ?? [], version, (role) => iam.roles.get(role)?.deleted === false);

@@ -5,6 +5,9 @@ const MEMBER =
   /^(allUsers|allAuthenticatedUsers|(user|group|serviceAccount|domain|deleted|principal|principalSet):.+)$/s;
 /** Of one policy ("iam/quotas"). */
 const MAX_MEMBERS = 1_500;
+const MAX_GROUPS = 250;
+/** Conditions of one member with one role. */
+const MAX_CONDITIONS = 20;
 
 /**
  * Bindings as `setIamPolicy` gets them.
@@ -40,7 +43,17 @@ export function checkedBindings(
       bindings.push({ role, members: list as string[], ...(read === undefined ? {} : { condition: read }) });
   }
   const count = bindings.reduce((sum, { members }) => sum + members.length, 0);
-  return count > MAX_MEMBERS ? `The policy has more than ${MAX_MEMBERS} members.` : bindings;
+  if (count > MAX_MEMBERS) return `The policy has more than ${MAX_MEMBERS} members.`;
+  const each = bindings.flatMap(({ role, members, condition }) =>
+    members.map((member) => ({ member, key: `${role} ${member}`, expression: condition?.expression })),
+  );
+  const groups = new Set(each.flatMap(({ member }) => (/^(group|domain):/.test(member) ? [member] : [])));
+  if (groups.size > MAX_GROUPS) return `The policy has more than ${MAX_GROUPS} groups and domains.`;
+  const most = [...Map.groupBy(each, ({ key }) => key).values()].find(
+    (those) => new Set(those.flatMap(({ expression }) => expression ?? [])).size > MAX_CONDITIONS,
+  );
+  if (most !== undefined) return `More than ${MAX_CONDITIONS} conditions for ${most[0]?.key}.`;
+  return bindings;
 }
 
 function readCondition(value: unknown): NonNullable<GcpBinding['condition']> | string {

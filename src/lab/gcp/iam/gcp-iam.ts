@@ -91,9 +91,10 @@ export class GcpIam {
     const resource = this.canonical(asked);
     const isAccount = email.endsWith('.gserviceaccount.com');
     const custom = [...this.roles.values()].filter(({ deleted }) => !deleted);
+    const held = ({ stage, includedPermissions }: CustomRole) => (stage === 'DISABLED' ? [] : includedPermissions);
     return evaluateGcp(
       (one) => this.#policies.get(one)?.bindings ?? [],
-      Object.fromEntries(custom.map(({ name, includedPermissions }) => [name, includedPermissions])),
+      Object.fromEntries(custom.map((role) => [role.name, held(role)])),
       {
         who: { email, kind: isAccount ? 'serviceAccount' : 'user', groups: this.#groupsOf(email) },
         permission,

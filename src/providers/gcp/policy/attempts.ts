@@ -1,6 +1,6 @@
 import type { Grant, GrantVerb } from '../../../domain/grant.ts';
 import type { AccessAttempt } from '../../policy-author.ts';
-import { tunnelResource } from './bindings.ts';
+import { accountResource, tunnelResource } from './bindings.ts';
 import { type GcpFacts, needsLogin, SSH_PORT, type SubjectFacts, subjectKey } from './facts.ts';
 
 /** One permission on one resource. */
@@ -51,7 +51,7 @@ function loginCalls({ project, way }: SubjectFacts): readonly GcpCall[] {
       : [
           {
             permission: 'iam.serviceAccounts.actAs',
-            resource: `projects/${project}/serviceAccounts/${way.serviceAccount}`,
+            resource: accountResource(way.serviceAccount, project),
           },
         ]),
   ];

@@ -10,13 +10,14 @@ import type {
   PolicyDraft,
   PolicyFacts,
 } from '../../policy-author.ts';
+import type { Logins } from '../../provider.ts';
 import type { GcpApi } from '../gcp-api.ts';
 import { bindingSummary, type OwnBinding } from './bindings.ts';
 import { asGcpFacts, gcpPolicyDrafter } from './drafter.ts';
 import type { GcpFacts } from './facts.ts';
 import { type GroupContent, GroupStore } from './group-store.ts';
 import { foreignPolicies } from './others.ts';
-import { changePolicy, withMember, withoutMember } from './policy-store.ts';
+import { changePolicy, hasOther, withMember, withoutMember } from './policy-store.ts';
 import { readCurrent } from './read-current.ts';
 import { type RoleContent, RoleStore } from './role-store.ts';
 import { surveyGcp } from './survey.ts';
@@ -27,15 +28,17 @@ export class GcpPolicyAuthor implements PolicyAuthor {
   readonly #api: GcpApi;
   readonly #roles: RoleStore;
   readonly #groups: GroupStore;
+  readonly #logins: Pick<Logins, 'access'>;
 
-  constructor(api: GcpApi) {
+  constructor(api: GcpApi, logins: Pick<Logins, 'access'>) {
     this.#api = api;
+    this.#logins = logins;
     this.#roles = new RoleStore(api);
     this.#groups = new GroupStore(api);
   }
 
   survey(grants: readonly Grant[], signal: AbortSignal): Promise<GcpFacts> {
-    return surveyGcp(this.#api, grants, signal);
+    return surveyGcp(this.#api, this.#logins, grants, signal);
   }
 
   read(draft: PolicyDraft, facts: PolicyFacts, signal: AbortSignal): Promise<readonly CurrentResource[]> {
@@ -53,7 +56,7 @@ export class GcpPolicyAuthor implements PolicyAuthor {
   }
 
   others(person: Person, facts: PolicyFacts, signal: AbortSignal): Promise<readonly ForeignPolicy[]> {
-    return foreignPolicies(this.#api, person, asGcpFacts(facts), signal);
+    return foreignPolicies(this.#api, this.#roles, person, asGcpFacts(facts), signal);
   }
 
   /** `testIamPermissions` answers for the caller alone, and the Policy Troubleshooter wants rights on everything above the project. */
@@ -71,7 +74,11 @@ export class GcpPolicyAuthor implements PolicyAuthor {
     await changePolicy(
       this.#api,
       resource,
-      (bindings) => {
+      (bindings, isFirst) => {
+        const known = [before, after].filter((each) => each !== undefined);
+        // Somebody gave it another condition since it was read: seen first, and then decided on.
+        const isTouched = before === undefined || withoutMember(bindings, before) === undefined;
+        if (isFirst && isTouched && hasOther(bindings, known)) throw changed(known[0]!);
         const isDone = after !== undefined && withMember(bindings, after) === undefined;
         const less = before === undefined ? undefined : withoutMember(bindings, before);
         // Gone already, by an application that was interrupted; or by somebody who changed it.
@@ -80,6 +87,7 @@ export class GcpPolicyAuthor implements PolicyAuthor {
         const more = after === undefined ? undefined : withMember(base, after);
         return more ?? less;
       },
+      after === undefined,
       signal,
     );
   }

@@ -1,7 +1,8 @@
-import type { Grant } from '../../../domain/grant.ts';
+import { createHash } from 'node:crypto';
+import type { Grant, Principal } from '../../../domain/grant.ts';
 import { isoSeconds } from '../../../domain/iso-day.ts';
 import type { Millis } from '../../../domain/millis.ts';
-import { pinnedName } from '../../../domain/pinned-name.ts';
+import { OWN_PREFIX, pinnedName } from '../../../domain/pinned-name.ts';
 import type { GcpFacts, SubjectFacts } from './facts.ts';
 
 /** One member with one role on one resource under one condition: what cloudtun adds and takes away. */
@@ -13,6 +14,10 @@ export interface OwnBinding {
   readonly member: string;
   readonly condition: { readonly title: string; readonly expression: string };
 }
+
+/** Addresses have no case, and what is compared is text. */
+export const memberOf = ({ kind, name }: Principal) =>
+  `${kind}:${/^[^\s@]+@[^\s@]+$/.test(name) ? name.toLowerCase() : name}`;
 
 export const ACCESSOR = 'roles/iap.tunnelResourceAccessor';
 
@@ -30,7 +35,7 @@ const isAddress = (host: string) => /^[0-9.]+$|:/.test(host);
 export function grantBindings(grant: Grant, facts: SubjectFacts, title: string): readonly OwnBinding[] {
   const { principal, until } = grant;
   const { project, way, port, sqlInstance, secret } = facts;
-  const member = `${principal.kind}:${principal.name}`;
+  const member = memberOf(principal);
   const time = inTime(until);
   const when = (...terms: readonly string[]) => ({ title, expression: [...terms, ...time].join(' && ') || 'true' });
   const tunnel: OwnBinding = {
@@ -56,7 +61,7 @@ export function grantBindings(grant: Grant, facts: SubjectFacts, title: string):
     ...(grant.verb === 'connect' && secret !== undefined
       ? [
           {
-            resource: secret.startsWith('projects/') ? secret : `projects/${project}/secrets/${secret}`,
+            resource: secretResource(secret, project),
             role: 'roles/secretmanager.secretAccessor',
             member,
             condition: when(),
@@ -64,6 +69,16 @@ export function grantBindings(grant: Grant, facts: SubjectFacts, title: string):
         ]
       : []),
   ];
+}
+
+/** A secret, and not the one version of it that the catalogue may name: policies are on secrets. */
+const secretResource = (secret: string, project: string) =>
+  secret.startsWith('projects/') ? secret.replace(/\/versions\/[^/]+$/, '') : `projects/${project}/secrets/${secret}`;
+
+/** A machine may run as an account of another project; accounts that Google makes for a project are of that project. */
+export function accountResource(email: string, project: string): string {
+  const [, own = project] = /@([^.]+)\.iam\.gserviceaccount\.com$/.exec(email) ?? [];
+  return `projects/${own}/serviceAccounts/${email}`;
 }
 
 /** A login by OS Login to the machine, which for the machine is a person with a shell. */
@@ -84,7 +99,7 @@ function loginBindings(
       ? []
       : [
           {
-            resource: `projects/${project}/serviceAccounts/${way.serviceAccount}`,
+            resource: accountResource(way.serviceAccount, project),
             role: 'roles/iam.serviceAccountUser',
             member,
             condition,
@@ -98,6 +113,14 @@ export function inTime(until: Millis | undefined): readonly string[] {
   return until === undefined ? [] : [`request.time < timestamp("${isoSeconds(until)}")`];
 }
 
+const TIME = 'request\\.time < timestamp\\("[0-9TZ:.-]+"\\)';
+const PLACE =
+  '(?:destination\\.port == [0-9]+(?: && destination\\.ip == "[0-9a-fA-F.:]+")?|resource\\.name == "[^"]+")';
+const OWN_CONDITION = new RegExp(`^(?:true|${TIME}|${PLACE}(?: && ${TIME})?)$`);
+
+/** Whether a condition is one that `grantBindings` writes, for some grant; anything else under our title is another hand's. */
+export const isOwnCondition = (expression: string): boolean => OWN_CONDITION.test(expression);
+
 /** Unique in its project: another expression under the same title is the same binding, changed. */
 export const bindingId = ({ resource, role, member, condition }: OwnBinding, { project }: Pick<GcpFacts, 'project'>) =>
   `${project}/binding/${resource}/${role}/${member}/${condition.title}`;
@@ -109,9 +132,24 @@ export function bindingSummary({ resource, role, member, condition }: OwnBinding
   return `${member} ${role.split('/').at(-1)} on ${where}${port === undefined ? '' : `, port ${port}`}`;
 }
 
-/** What a group of ours for a subject is called: `cloudtun-shop`. */
-export const ownGroupName = (name: string) =>
-  pinnedName(name, 'connect')
+const GROUP_NAME_LIMIT = 63;
+const DIGEST_LENGTH = 8;
+
+/**
+ * What a group of ours for a subject is called: `cloudtun-shop`. Groups are called by lower-case letters and dashes alone
+ * ("iap/docs/reference/rest/v1/projects.iap_tunnel.locations.destGroups"), so a name that has anything else carries letters made of its
+ * digest: two targets never share a group by their names.
+ */
+export function ownGroupName(name: string): string {
+  const whole = pinnedName(name, 'connect');
+  if (/^[a-z-]+$/.test(whole) && whole === `${OWN_PREFIX}${name}` && whole.length <= GROUP_NAME_LIMIT) return whole;
+  const digest = [...createHash('sha256').update(name).digest().subarray(0, DIGEST_LENGTH)]
+    .map((byte) => String.fromCharCode(97 + (byte % 26)))
+    .join('');
+  const readable = whole
     .toLowerCase()
-    .replaceAll(/[^a-z0-9-]/g, '-')
-    .slice(0, 63);
+    .replaceAll(/[^a-z]+/g, '-')
+    .slice(0, GROUP_NAME_LIMIT - DIGEST_LENGTH - 1)
+    .replace(/-+$/, '');
+  return `${readable}-${digest}`;
+}

@@ -10,15 +10,14 @@ import type {
   PolicyResource,
 } from '../../policy-author.ts';
 import { gcpAttempts } from './attempts.ts';
-import { bindingId, bindingSummary, grantBindings, inTime, type OwnBinding } from './bindings.ts';
+import { bindingId, bindingSummary, grantBindings, inTime, memberOf, type OwnBinding } from './bindings.ts';
 import { assumedFacts, type GcpFacts, type SubjectFacts, subjectKey } from './facts.ts';
 import { gcpFiles } from './files.ts';
 import { judgeGcp } from './judge.ts';
+import { checkLimits } from './limits.ts';
 
 /** "iam/quotas": a title has 100 characters, an expression twelve logical operators. */
 const TITLE_LIMIT = 100;
-/** Members in all bindings of one resource. */
-const MEMBER_LIMIT = 1_500;
 
 /** What the custom role holds: what cloudtun asks on the way to a tunnel, and nothing else. */
 export const VIEWER_PERMISSIONS = [
@@ -59,7 +58,7 @@ function draftGcp(grants: readonly Grant[], facts: GcpFacts, owner: string): Pol
     const viewer: OwnBinding = {
       resource: `projects/${found.project}`,
       role: viewerName(found.project, owner),
-      member: `${grant.principal.kind}:${grant.principal.name}`,
+      member: memberOf(grant.principal),
       condition: {
         title: `${ownTitle(owner)}${grant.team}`.slice(0, TITLE_LIMIT),
         expression: inTime(grant.until).join('') || 'true',
@@ -72,14 +71,18 @@ function draftGcp(grants: readonly Grant[], facts: GcpFacts, owner: string): Pol
     }
   }
   const resources = [...role, ...groups, ...bindings.values()];
-  checkMembers(resources);
+  checkLimits(resources);
   return {
     cloud: 'gcp',
     place: `Google Cloud ${facts.project}${facts.isAssumed ? ' (assumed)' : ''}`,
     scope: facts.project,
     owner,
     resources,
-    notices: [...grants.flatMap((grant) => grantNotices(grant, factsOf(grant, facts))), ...teamNotices(grants)],
+    notices: [
+      ...grants.flatMap((grant) => grantNotices(grant, factsOf(grant, facts))),
+      ...teamNotices(grants),
+      ...logNotices(grants, facts),
+    ],
   };
 }
 
@@ -160,7 +163,7 @@ function bindingResource(
 }
 
 function grantNotices({ team, verb, subject }: Grant, facts: SubjectFacts): readonly PolicyNotice[] {
-  const { label, isBehindLogin, way, remarks = [] } = facts;
+  const { label, isBehindLogin, way, hasOsLogin, remarks = [] } = facts;
   const notice = (level: PolicyNotice['level'], code: string, text: string): PolicyNotice => ({
     level,
     code,
@@ -185,6 +188,14 @@ function grantNotices({ team, verb, subject }: Grant, facts: SubjectFacts): read
         `${verb} ${subject.name} is a login to ${label}: Google Cloud cannot limit it to one command`,
       ),
     );
+  if (hasOsLogin === false)
+    notices.push(
+      notice(
+        'warning',
+        'no-os-login',
+        `${label} does not use OS Login, so ${verb} ${subject.name} lets nobody in yet: set enable-oslogin=TRUE in its metadata`,
+      ),
+    );
   if (verb === 'connect' && isBehindLogin)
     notices.push(
       notice(
@@ -204,6 +215,12 @@ function grantNotices({ team, verb, subject }: Grant, facts: SubjectFacts): read
   return notices;
 }
 
+function logNotices(grants: readonly Grant[], { isLogged, project }: GcpFacts): readonly PolicyNotice[] {
+  if (isLogged !== false || grants.length === 0) return [];
+  const text = `who reached what is not written down in ${project}: turn on Data Access logs (DATA_READ) of iap.googleapis.com`;
+  return [{ level: 'remark', code: 'no-audit-log', text }];
+}
+
 function teamNotices(grants: readonly Grant[]): readonly PolicyNotice[] {
   return [...new Set(grants.map(({ team }) => team))].flatMap((team): readonly PolicyNotice[] => {
     const those = grants.filter((grant) => grant.team === team);
@@ -211,21 +228,6 @@ function teamNotices(grants: readonly Grant[]): readonly PolicyNotice[] {
       ? [{ level: 'warning', code: 'no-expiry', team, text: 'it has no end: give it an until' }]
       : [];
   });
-}
-
-function checkMembers(resources: readonly PolicyResource[]): void {
-  const bindings = resources.filter(({ kind }) => kind === 'binding');
-  const counts = Map.groupBy(bindings, ({ content }) => (content as unknown as OwnBinding).resource);
-  for (const [resource, those] of counts) {
-    if (those.length <= MEMBER_LIMIT) continue;
-    throw new CloudtunError(
-      'CT_POLICY_REFUSED',
-      `${resource} would have ${those.length} members; ${MEMBER_LIMIT} are taken`,
-      {
-        hint: 'give it to groups, and not to people one by one',
-      },
-    );
-  }
 }
 
 /** @throws CT_INTERNAL for facts of other grants */

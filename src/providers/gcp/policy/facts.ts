@@ -38,6 +38,8 @@ export interface SubjectFacts {
   /** Of Secret Manager, by name. */
   readonly secret?: string;
   readonly remarks?: readonly string[];
+  /** False: its sshd takes keys of the metadata, to which OS Login gives nothing. */
+  readonly hasOsLogin?: false;
 }
 
 /** What drafts for one project need. */
@@ -47,6 +49,8 @@ export interface GcpFacts {
   readonly subjects: Readonly<Record<string, SubjectFacts>>;
   /** Stand-ins: nobody was asked. */
   readonly isAssumed: boolean;
+  /** Whether Data Access logs of Identity-Aware Proxy are on; undefined: not known. */
+  readonly isLogged?: boolean;
 }
 
 export const SSH_PORT = 22;

@@ -22,7 +22,7 @@ export class GroupStore {
   async read(name: string, signal: AbortSignal): Promise<GroupContent | undefined> {
     try {
       const found = await this.#call<Partial<GroupContent>>('GET', `/v1/${name}`, undefined, 'get', name, signal);
-      return { name, cidrs: found.cidrs ?? [], fqdns: found.fqdns ?? [] };
+      return { name, cidrs: [...(found.cidrs ?? [])].sort(), fqdns: [...(found.fqdns ?? [])].sort() };
     } catch (error) {
       if (refusalBehind(error)?.status === 404) return undefined;
       throw error;
@@ -38,7 +38,9 @@ export class GroupStore {
     const { name } = wanted ?? (current!.content as unknown as GroupContent);
     const found = await this.read(name, signal);
     if (wanted === undefined) {
-      if (found !== undefined) await this.#call('DELETE', `/v1/${name}`, undefined, 'delete', name, signal);
+      if (found === undefined) return;
+      if (!sameHosts(found, current!.content as unknown as GroupContent)) throw changed(name);
+      await this.#call('DELETE', `/v1/${name}`, undefined, 'delete', name, signal);
       return;
     }
     const { cidrs, fqdns } = wanted;

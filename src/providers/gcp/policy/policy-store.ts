@@ -9,7 +9,10 @@ export interface AllowPolicy {
   readonly etag?: string;
   readonly version?: number;
   readonly bindings?: readonly GcpBinding[];
-  readonly auditConfigs?: readonly object[];
+  readonly auditConfigs?: readonly {
+    readonly service?: string;
+    readonly auditLogConfigs?: readonly { readonly logType?: string }[];
+  }[];
 }
 
 /** Others write too: how often a write that met another one is tried again. */
@@ -18,8 +21,8 @@ const TRIES = 5;
 interface Place {
   readonly service: ApiRequest['service'];
   readonly path: string;
-  /** Compute Engine and Secret Manager read with GET; the others with POST. */
-  readonly reads: 'GET' | 'POST';
+  /** How it is read, and where the version that is asked for goes: each service has its own way. */
+  readonly reads: 'GET' | 'POST' | 'POST without a body';
   readonly sign: ':' | '/';
   /** What `.getIamPolicy` follows. */
   readonly permission: string;
@@ -39,7 +42,8 @@ function placeOf(resource: string): Place {
   if (/\/iap_tunnel\//.test(resource)) return of('iap', `/v1/${resource}`, 'iap.tunnelInstances');
   if (/\/zones\/[^/]+\/instances\//.test(resource))
     return of('compute', `/v1/${resource}`, 'compute.instances', { reads: 'GET', sign: '/' });
-  if (/\/serviceAccounts\//.test(resource)) return of('iam', `/v1/${resource}`, 'iam.serviceAccounts');
+  if (/\/serviceAccounts\//.test(resource))
+    return of('iam', `/v1/${resource}`, 'iam.serviceAccounts', { reads: 'POST without a body' });
   if (/\/secrets\//.test(resource))
     return of('secretmanager', `/v1/${resource}`, 'secretmanager.secrets', { reads: 'GET' });
   return of('cloudresourcemanager', `/v1/${resource}`, 'resourcemanager.projects');
@@ -55,15 +59,12 @@ export async function readPolicy(api: GcpApi, resource: string, signal: AbortSig
     role: 'roles/iam.securityReviewer',
   };
   const name = sign === '/' ? 'optionsRequestedPolicyVersion' : 'options.requestedPolicyVersion';
-  const request: ApiRequest =
-    reads === 'GET'
-      ? { service, path: `${path}${sign}getIamPolicy`, query: { [name]: '3' } }
-      : {
-          service,
-          path: `${path}${sign}getIamPolicy`,
-          method: 'POST',
-          body: { options: { requestedPolicyVersion: 3 } },
-        };
+  const request: ApiRequest = {
+    service,
+    path: `${path}${sign}getIamPolicy`,
+    method: reads === 'GET' ? 'GET' : 'POST',
+    ...(reads === 'POST' ? { body: { options: { requestedPolicyVersion: 3 } } } : { query: { [name]: '3' } }),
+  };
   try {
     return await api.call<AllowPolicy>(request, call, signal);
   } catch (error) {
@@ -76,13 +77,16 @@ export async function readPolicy(api: GcpApi, resource: string, signal: AbortSig
  * Reads a policy, changes its bindings and writes it back under its etag, again where somebody else wrote in between. Everything that is
  * not changed goes back as it came.
  *
- * @param change the bindings as they should be; undefined: as they are
+ * @param change makes the bindings as they should be; undefined: they stay as they are. Told whether this is the first look: later ones
+ *   follow a write that may have been heard
+ * @param isTaking only takes away: of a resource that is gone, nothing is left to take
  * @throws CT_TARGET_NOT_FOUND, CT_DENIED, CT_POLICY_CHANGED after several tries, what `change` throws
  */
 export async function changePolicy(
   api: GcpApi,
   resource: string,
-  change: (bindings: readonly GcpBinding[]) => readonly GcpBinding[] | undefined,
+  change: (bindings: readonly GcpBinding[], isFirst: boolean) => readonly GcpBinding[] | undefined,
+  isTaking: boolean,
   signal: AbortSignal,
 ): Promise<void> {
   const { service, path, sign, permission } = placeOf(resource);
@@ -94,8 +98,9 @@ export async function changePolicy(
   };
   for (let left = TRIES; ; left -= 1) {
     const policy = await readPolicy(api, resource, signal);
+    if (policy === undefined && isTaking) return;
     if (policy === undefined) throw new CloudtunError('CT_TARGET_NOT_FOUND', `there is no ${resource}`);
-    const bindings = change(policy.bindings ?? []);
+    const bindings = change(policy.bindings ?? [], left === TRIES);
     if (bindings === undefined) return;
     const body = { policy: { ...policy, bindings, version: 3 } };
     try {
@@ -137,6 +142,15 @@ export function ownBindings(resource: string, { bindings = [] }: AllowPolicy, ti
 
 const isSame = (one: OwnBinding, { role, condition }: GcpBinding) =>
   role === one.role && condition?.title === one.condition.title && condition.expression === one.condition.expression;
+
+/** The same member with the same role under the same title, whose condition is another one than each of these. */
+export const hasOther = (bindings: readonly GcpBinding[], known: readonly OwnBinding[]): boolean =>
+  bindings.some(
+    ({ role, members, condition }) =>
+      known.some(
+        (one) => one.role === role && members.includes(one.member) && one.condition.title === condition?.title,
+      ) && known.every((one) => one.condition.expression !== condition?.expression),
+  );
 
 /** The bindings with one member more; undefined where it is there. */
 export function withMember(bindings: readonly GcpBinding[], wanted: OwnBinding): readonly GcpBinding[] | undefined {

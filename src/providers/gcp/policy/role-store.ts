@@ -19,6 +19,7 @@ interface RoleAnswer {
   readonly includedPermissions?: readonly string[];
   readonly etag?: string;
   readonly deleted?: boolean;
+  readonly stage?: string;
 }
 
 /** Custom roles ("iam/docs/reference/rest/v1/projects.roles"). A deleted one keeps its name for weeks, and is taken back. */
@@ -29,12 +30,12 @@ export class RoleStore {
     this.#api = api;
   }
 
-  /** Undefined: there is none, or it is deleted. */
+  /** Undefined: there is none, or it is deleted. One that is switched off gives nothing, whatever it holds. */
   async read(name: string, signal: AbortSignal): Promise<(RoleContent & { readonly etag: string }) | undefined> {
     const found = await this.#get(name, signal);
     if (found === undefined || found.deleted) return undefined;
-    const { title = '', description = '', includedPermissions = [], etag = '' } = found;
-    return { name, title, description, permissions: [...includedPermissions].sort(), etag };
+    const { title = '', description = '', includedPermissions = [], etag = '', stage } = found;
+    return { name, title, description, permissions: stage === 'DISABLED' ? [] : [...includedPermissions].sort(), etag };
   }
 
   /** Makes, changes or deletes it. @throws CT_POLICY_CHANGED, CT_DENIED … */
@@ -45,8 +46,10 @@ export class RoleStore {
   ): Promise<void> {
     if (wanted === undefined) {
       const { name } = current!.content as unknown as RoleContent;
-      if ((await this.#get(name, signal))?.deleted === false || (await this.read(name, signal)) !== undefined)
-        await this.#call('DELETE', `/v1/${name}`, undefined, 'delete', name, signal);
+      const found = await this.read(name, signal);
+      if (found === undefined) return;
+      if (found.etag !== current!.version) throw changed(name);
+      await this.#call('DELETE', `/v1/${name}`, undefined, 'delete', name, signal);
       return;
     }
     const { name, title, description, permissions } = wanted;
@@ -59,7 +62,11 @@ export class RoleStore {
     }
     if (found.deleted) await this.#call('POST', `/v1/${name}:undelete`, {}, 'undelete', name, signal);
     const { etag } = (await this.#get(name, signal)) ?? {};
-    if (current !== undefined && !found.deleted && current.version !== etag) throw changed(name);
+    // Made by somebody else since it was read, or by an application that was interrupted: the next look tells.
+    if (!found.deleted && current?.version !== etag) {
+      if (isSame(found, wanted)) return;
+      throw changed(name);
+    }
     const body = { ...role, ...(etag !== undefined && { etag }) };
     await this.#call('PATCH', `/v1/${name}`, body, 'update', name, signal);
   }
@@ -96,6 +103,12 @@ export class RoleStore {
     }
   }
 }
+
+const isSame = (found: RoleAnswer, { title, description, permissions }: RoleContent) =>
+  found.stage !== 'DISABLED' &&
+  found.title === title &&
+  found.description === description &&
+  [...(found.includedPermissions ?? [])].sort().join() === [...permissions].sort().join();
 
 function changed(name: string, cause?: unknown): CloudtunError {
   return new CloudtunError('CT_POLICY_CHANGED', `the role ${name} was changed by somebody else meanwhile`, {

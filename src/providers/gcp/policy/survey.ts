@@ -1,13 +1,16 @@
 import { CloudtunError } from '../../../domain/errors.ts';
 import type { Grant } from '../../../domain/grant.ts';
 import type { NodeTarget, Route } from '../../../domain/target.ts';
+import type { Logins } from '../../provider.ts';
 import { discoverWay } from '../choose-way.ts';
 import { findDatabase } from '../find-database.ts';
 import { findMachine } from '../find-machine.ts';
 import type { GcpApi } from '../gcp-api.ts';
+import { isDenial } from '../gcp-errors.ts';
 import { getMachine } from '../machines.ts';
 import { ownGroupName } from './bindings.ts';
 import { type GcpFacts, needsLogin, SSH_PORT, type SubjectFacts, subjectKey, type TunnelWay } from './facts.ts';
+import { readPolicy } from './policy-store.ts';
 
 /** How many things are looked up side by side. */
 const SIDE_BY_SIDE = 4;
@@ -17,17 +20,58 @@ const SIDE_BY_SIDE = 4;
  *
  * @throws CT_TARGET_NOT_FOUND, CT_TARGET_AMBIGUOUS … with the team that asks for it among the details; CT_DENIED
  */
-export async function surveyGcp(api: GcpApi, grants: readonly Grant[], signal: AbortSignal): Promise<GcpFacts> {
+export async function surveyGcp(
+  api: GcpApi,
+  logins: Pick<Logins, 'access'>,
+  grants: readonly Grant[],
+  signal: AbortSignal,
+): Promise<GcpFacts> {
   const [project = ''] = await api.projects(signal);
   const waiting = [...new Map(grants.map((grant) => [subjectKey(grant), grant])).values()];
   const subjects = new Map<string, SubjectFacts>();
   const work = async () => {
     for (let grant = waiting.shift(); grant !== undefined; grant = waiting.shift()) {
-      subjects.set(subjectKey(grant), await asked(grant, () => lookUp(api, grant!, project, signal)));
+      const found = await asked(grant, async () =>
+        ofProject(await lookUp(api, logins, grant!, project, signal), project),
+      );
+      subjects.set(subjectKey(grant), found);
     }
   };
   await Promise.all(Array.from({ length: SIDE_BY_SIDE }, work));
-  return { project, subjects: Object.fromEntries(subjects), isAssumed: false };
+  const isLogged = await hasTunnelLog(api, project, signal);
+  return {
+    project,
+    subjects: Object.fromEntries(subjects),
+    isAssumed: false,
+    ...(isLogged !== undefined && { isLogged }),
+  };
+}
+
+/** @throws CT_CONFIG for what is in another project: its permissions would not be found again when they are to go */
+function ofProject(found: SubjectFacts, project: string): SubjectFacts {
+  if (found.project === project) return found;
+  throw new CloudtunError(
+    'CT_CONFIG',
+    `${found.label} is in ${found.project}, and permissions are written in ${project}`,
+    {
+      hint: `write project: ${found.project} to it in cloudtun.yaml`,
+    },
+  );
+}
+
+/** Whether Data Access logs say who reached what (iam.md 4.6); undefined where one may not see. */
+async function hasTunnelLog(api: GcpApi, project: string, signal: AbortSignal): Promise<boolean | undefined> {
+  try {
+    const { auditConfigs = [] } = (await readPolicy(api, `projects/${project}`, signal)) ?? {};
+    return auditConfigs.some(
+      ({ service, auditLogConfigs = [] }) =>
+        (service === 'iap.googleapis.com' || service === 'allServices') &&
+        auditLogConfigs.some(({ logType }) => logType === 'DATA_READ'),
+    );
+  } catch (error) {
+    if (isDenial(error)) return undefined;
+    throw error;
+  }
 }
 
 /** The error with who asked for it. */
@@ -44,7 +88,13 @@ async function asked<Result>({ team, verb, subject }: Grant, look: () => Promise
   }
 }
 
-async function lookUp(api: GcpApi, grant: Grant, project: string, signal: AbortSignal): Promise<SubjectFacts> {
+async function lookUp(
+  api: GcpApi,
+  logins: Pick<Logins, 'access'>,
+  grant: Grant,
+  project: string,
+  signal: AbortSignal,
+): Promise<SubjectFacts> {
   const { verb, subject } = grant;
   const secret = subject.secret === undefined ? {} : { secret: subject.secret };
   if (subject.database !== undefined && subject.machine === undefined) {
@@ -75,12 +125,18 @@ async function lookUp(api: GcpApi, grant: Grant, project: string, signal: AbortS
   }
   const way = await instanceWay(api, node.id, signal);
   const own = subject.machinePort ?? subject.port ?? SSH_PORT;
+  const needed = needsLogin(grant) ? await logins.access(node, undefined, signal) : [];
+  const isKeptOut = needed.some(({ action }) => action === 'compute.instances.setMetadata');
   return {
     project: node.project ?? project,
     way,
     label: node.name ?? node.id,
     port: isBehindLogin || verb !== 'connect' ? SSH_PORT : own,
     isBehindLogin: isBehindLogin && verb === 'connect',
+    ...(isKeptOut && { hasOsLogin: false }),
+    ...(/^(gcp:)?label:/.test(subject.machine ?? '') && {
+      remarks: [`${subject.machine} is ${node.name ?? node.id} today; another machine that has it is another plan`],
+    }),
     ...sql,
     ...secret,
   };
