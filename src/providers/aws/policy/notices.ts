@@ -69,7 +69,7 @@ function grantNotices(grant: Grant, facts: AwsFacts): readonly PolicyNotice[] {
       notice(
         'loud',
         'login-on-the-way',
-        `${subject.name} is behind ${subject.hops!.join(', ')}: who goes there logs in on the way; give ssh too`,
+        `${subject.name} is behind ${subject.hops!.join(', ')}: the login on the way takes a document that the team is denied, so nobody gets there with this grant; lead the way through one machine`,
       ),
     );
   const host = to?.host?.toLowerCase();

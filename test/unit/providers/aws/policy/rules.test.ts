@@ -231,6 +231,14 @@ suite('rule 7: what nobody will get to is said before', () => {
       );
     assert.equal(told('db', 'short-name').length, 1);
   });
+  test('and what is behind several machines: logins on the way have no document of their own', () => {
+    const targets = `version: 1\ntargets:\n  bastion: { aws: { instance: i-0b } }\n  far: { host: far, hostPort: 80, via: [bastion, middle] }\n`;
+    const [first] = notices(
+      draftOf('r: { aws: { role: r }, may: { connect: [far] } }', { targets }),
+      'login-on-the-way',
+    );
+    assert.match(first ?? '', /^loud: far is behind middle: .* nobody gets there with this grant/);
+  });
   test('what is no host is no document', () => {
     assert.equal(failure(() => told('{{ host }}', 'x')).code, 'CT_CONFIG');
   });
