@@ -8,6 +8,7 @@
 import { globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { teamPage } from '../src/cli/present/team-page.ts';
+import { cloudLabels } from '../src/compose.ts';
 import type { Catalogue } from '../src/config/catalogue.ts';
 import { checkFiles } from '../src/config/check-files.ts';
 import { draftTeams } from '../src/onboarding/team-plan.ts';
@@ -41,7 +42,7 @@ export async function exampleFiles(): Promise<ReadonlyMap<string, string>> {
         drafter.files(draft, format).map(({ path, text: content }) => [`${cloud}/${format}/${path}`, content] as const),
       ),
     );
-  return new Map([['cloudtun.yaml', text], ['access.md', teamPage(catalogue)], ...exported]);
+  return new Map([['cloudtun.yaml', text], ['access.md', teamPage(catalogue, await cloudLabels())], ...exported]);
 }
 
 /** What is committed. */

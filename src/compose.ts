@@ -208,6 +208,12 @@ export async function openJournal(
   };
 }
 
+/** What people call each cloud. */
+export async function cloudLabels(): Promise<(cloud: ProviderId) => string> {
+  const all = await allClouds();
+  return (cloud) => all[cloud].label;
+}
+
 /** Logins on the way are made by the broker's wish and by nobody else's: the user is guessed where the hop names none. */
 function hopsOf(world: World): HopOpener {
   return async ({ provider, target, user, port }, dialer, onEvent, signal) => {

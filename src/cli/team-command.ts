@@ -59,4 +59,10 @@ export abstract class TeamCommand extends BaseCommand {
     this.terminal.settle();
     return plan;
   }
+
+  /** Long work without a wait stops here, so that Ctrl-C is heard. */
+  protected readonly pause = async (): Promise<void> => {
+    await new Promise((resolve) => setImmediate(resolve));
+    this.signal.throwIfAborted();
+  };
 }

@@ -2,8 +2,10 @@ import { join } from 'node:path';
 import type { Lab, LabOptions } from '../../src/lab/lab.ts';
 import { systemWorld, type World } from '../../src/runtime/world.ts';
 import { testLab } from './aws-lab.ts';
+import { proxiesOf } from './programs-of-home.ts';
 import { type CliOptions, type CliResult, type CliRun, runCli, startCli } from './run-cli.ts';
 import { temporaryDirectory } from './temporary-directory.ts';
+import { until } from './until.ts';
 
 /** A lab in this process, and the command line of a person who uses it. */
 export interface CliLab {
@@ -25,7 +27,7 @@ export async function cliLab(
   options: LabOptions = {},
   world: World = systemWorld(),
 ): Promise<CliLab> {
-  const home = await temporaryDirectory(test);
+  const home = await temporaryDirectory(test, (path) => until(() => proxiesOf(path) === 0));
   const lab = await testLab(test, options, world);
   const merged = ({ env, ...rest }: Partial<CliOptions> = {}): CliOptions => ({
     home,

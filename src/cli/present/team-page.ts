@@ -4,6 +4,7 @@ import { knownPort } from '../../config/stable-port.ts';
 import type { GrantVerb } from '../../domain/grant.ts';
 import { isoDay } from '../../domain/iso-day.ts';
 import { formatHours } from '../../domain/opening-hours.ts';
+import type { ProviderId } from '../../domain/target.ts';
 import { catalogueGrants, endOf, principalsOf } from '../../onboarding/grants.ts';
 import { principalText } from './access-lines.ts';
 import { code, table } from './markdown.ts';
@@ -12,14 +13,14 @@ import { teamDiagram } from './team-diagram.ts';
 /** By which a page is known to be one of ours. */
 export const PAGE_MARK = '<!-- made by cloudtun team docs; change cloudtun.yaml, not this page -->';
 
-const CLOUDS: Readonly<Record<string, string>> = { aws: 'AWS', gcp: 'Google Cloud' };
-const cloudName = (cloud: string) => CLOUDS[cloud] ?? cloud;
+/** What people call a cloud. */
+type CloudLabel = (cloud: ProviderId) => string;
 
 /**
  * Who may reach what, for the team's wiki: a diagram, the teams, what to type, whom to ask, the rules. From the catalogue alone, and the
  * same text for the same catalogue.
  */
-export function teamPage(catalogue: Catalogue): string {
+export function teamPage(catalogue: Catalogue, cloudLabel: CloudLabel): string {
   const lines = [
     PAGE_MARK,
     '',
@@ -33,25 +34,25 @@ export function teamPage(catalogue: Catalogue): string {
     '',
     '## Teams',
     '',
-    ...[...catalogue.teams].flatMap(([team, entry]) => teamLines(team, entry, catalogue)),
+    ...[...catalogue.teams].flatMap(([team, entry]) => teamLines(team, entry, catalogue, cloudLabel)),
     '## What to type',
     '',
     ...commandLines(catalogue),
     '',
     '## Whom to ask',
     '',
-    ...askLines(catalogue),
+    ...askLines(catalogue, cloudLabel),
     ...ruleLines(catalogue),
   ];
   return `${lines.join('\n').trimEnd()}\n`;
 }
 
-function teamLines(team: string, entry: TeamEntry, catalogue: Catalogue): readonly string[] {
+function teamLines(team: string, entry: TeamEntry, catalogue: Catalogue, cloudLabel: CloudLabel): readonly string[] {
   const { grants, problems } = catalogueGrants(catalogue, [team]);
   const things = [...new Map(grants.map((grant) => [`${grant.verb} ${grant.subject.name}`, grant])).values()];
   const until = entry.until === undefined ? 'without an end' : `until ${isoDay(endOf(entry.until))}`;
   const principals = principalsOf(entry).map(
-    (one) => `${principalText({ ...one, name: code(one.name) })} in ${cloudName(one.cloud)}`,
+    (one) => `${principalText({ ...one, name: code(one.name) })} in ${cloudLabel(one.cloud)}`,
   );
   const members = entry.members ?? [];
   return [
@@ -135,7 +136,7 @@ function needsReason({ policy, groups }: Catalogue, name: string): boolean {
 }
 
 /** For each thing, the teams that have it, and where the cloud knows who is in them. */
-function askLines(catalogue: Catalogue): readonly string[] {
+function askLines(catalogue: Catalogue, cloudLabel: CloudLabel): readonly string[] {
   const { grants } = catalogueGrants(catalogue);
   const things = Map.groupBy(grants, ({ verb, subject }) => `${verb} ${subject.name}`);
   const rows = [...things.values()].map((those) => {
@@ -145,7 +146,7 @@ function askLines(catalogue: Catalogue): readonly string[] {
       ...new Set(
         those.map(
           ({ principal }) =>
-            `${principalText({ ...principal, name: code(principal.name) })} in ${cloudName(principal.cloud)}`,
+            `${principalText({ ...principal, name: code(principal.name) })} in ${cloudLabel(principal.cloud)}`,
         ),
       ),
     ];

@@ -177,17 +177,11 @@ export default class TeamCheck extends TeamCommand {
       catalogue,
       drafted,
       at,
-      pause: this.#pause,
+      pause: this.pause,
       ...(cloud && { cloud }),
       ...(scope.person && { somebody: scope.person }),
     });
   }
-
-  /** A large catalogue takes seconds, in which Ctrl-C is to be heard. */
-  readonly #pause = async (): Promise<void> => {
-    await new Promise((resolve) => setImmediate(resolve));
-    this.signal.throwIfAborted();
-  };
 
   async #askLive(
     question: PlanQuestion,

@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { Flags } from '@oclif/core';
 import { printable } from '../../cli/present/printable.ts';
 import { TeamCommand } from '../../cli/team-command.ts';
+import { cloudLabels } from '../../compose.ts';
 import { CloudtunError, systemCode } from '../../domain/errors.ts';
 
 /** What `team docs --json` prints. */
@@ -29,7 +30,7 @@ export default class TeamDocs extends TeamCommand {
     const { flags } = await this.parse(TeamDocs);
     const { catalogue } = await this.question({});
     const { PAGE_MARK, teamPage } = await import('../../cli/present/team-page.ts');
-    const markdown = teamPage(catalogue);
+    const markdown = teamPage(catalogue, await cloudLabels());
     if (flags.out === undefined) {
       if (!this.jsonEnabled()) for (const line of markdown.trimEnd().split('\n')) this.terminal.result(line);
       return { markdown };

@@ -213,6 +213,8 @@ suite('OpenSSH through the config of ssh-config', { skip }, () => {
     const pinged = await runProgram(cli, 'ansible', args, {
       ANSIBLE_NOCOLOR: '1',
       ANSIBLE_PYTHON_INTERPRETER: 'auto_silent',
+      // As it does by itself, but that its masters, and with them our proxies, end with the test.
+      ANSIBLE_SSH_ARGS: '-C -o ControlMaster=auto -o ControlPersist=1s',
     });
     assert.equal(pinged.code, 0, `${pinged.stdout}${pinged.stderr}`);
     assert.equal(pinged.stdout.match(/"ping": "pong"/g)?.length, 2);

@@ -51,9 +51,11 @@ suite('names in a page', () => {
   });
 });
 
+const pageOf = (catalogue: Catalogue) => teamPage(catalogue, (cloud) => cloud.toUpperCase());
+
 suite('the page of a team', () => {
   test('a diagram leads from teams over targets to machines, the nearest first', () => {
-    const page = teamPage(
+    const page = pageOf(
       catalogueOf(`version: 1
 targets:
   bastion: { aws: { instance: i-0b, region: eu-west-1 } }
@@ -87,12 +89,12 @@ teams:
   test('the same catalogue gives the same page', () => {
     const text =
       'version: 1\ntargets: { b: { aws: { instance: i-0b } } }\nteams: { t: { aws: { role: r }, may: { ssh: [b] } } }\n';
-    assert.equal(teamPage(catalogueOf(text)), teamPage(catalogueOf(text)));
-    assert.ok(teamPage(catalogueOf(text)).startsWith(PAGE_MARK));
+    assert.equal(pageOf(catalogueOf(text)), pageOf(catalogueOf(text)));
+    assert.ok(pageOf(catalogueOf(text)).startsWith(PAGE_MARK));
   });
 
   test('a reason that is asked for, rules, and what is not given are said', () => {
-    const page = teamPage(
+    const page = pageOf(
       catalogueOf(`version: 1
 targets: { prod: { rds: orders, region: eu-west-1 } }
 groups: { all: [prod] }
@@ -110,7 +112,7 @@ policy: { requireReason: [all], maxTtl: 12h, hours: { days: [mon], from: "08:00"
     // A catalogue takes no name that looks like a flag, or has signs that do not show.
     for (const name of HOSTILE.filter((one) => !/\p{Cc}/u.test(one))) {
       const key = JSON.stringify(`n${name}`);
-      const page = teamPage(
+      const page = pageOf(
         catalogueOf(
           `version: 1\ntargets: { ${key}: { aws: { instance: ${key}, region: eu-west-1 } } }\nteams: { ${key}: { aws: { role: ${key} }, members: [${key}], may: { ssh: [${key}] } } }\n`,
         ),
