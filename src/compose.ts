@@ -1,13 +1,15 @@
 import type { NamedSink } from './audit/deliver-journal.ts';
+import type { CheckpointKey } from './audit/journal-key.ts';
 import type { HopOpener, TunnelOpener } from './broker/broker-types.ts';
 import { type Candidates, type CloudQuestion, candidateClouds } from './broker/candidate-clouds.ts';
 import { type CandidateCloud, combinedFailure } from './broker/settle-cloud.ts';
 import { StartLimiter } from './broker/start-limiter.ts';
-import type { JournalSettings, SinkSettings } from './config/journal-settings.ts';
+import type { JournalSettings, SigningKeySettings, SinkSettings } from './config/journal-settings.ts';
 import { placeIn } from './config/tunnel-settings.ts';
 import type { AuditReader } from './domain/audit-feed.ts';
 import type { AuditSink } from './domain/audit-sink.ts';
 import { asCloudtunError, CloudtunError } from './domain/errors.ts';
+import type { CloudSigningKey } from './domain/signing-key.ts';
 import { PROVIDER_IDS, type ProviderId } from './domain/target.ts';
 import type { App, AppQuestion, ProviderSet } from './plan/app.ts';
 import type { Prompts } from './providers/provider.ts';
@@ -173,6 +175,40 @@ export function cloudLogs(
   return { sinks, [Symbol.asyncDispose]: () => lifetime[Symbol.asyncDispose]() };
 }
 
+/** Opens the key of a cloud's key service once, when a signature is due. */
+interface CloudKeys extends AsyncDisposable {
+  open(signal: AbortSignal): Promise<CloudSigningKey>;
+}
+
+/** The key that the journal's checkpoints are signed with where the settings name one of a cloud. Disposing it closes its connection. */
+export function cloudKeys(world: World, { cloud, key, place }: SigningKeySettings, clouds?: Clouds): CloudKeys {
+  const lifetime = new Lifetime();
+  let opened: Promise<CloudSigningKey> | undefined;
+  const open = async (signal: AbortSignal) => {
+    const { providers } = lifetime.use(
+      await composeProviders(world, { cloud, said: place, selection: place }, {}, clouds),
+    );
+    const found = await providers[0]?.signingKey?.(key, signal);
+    if (found !== undefined) return found;
+    throw new CloudtunError('CT_CONFIG', `${cloud} has no key service that signs a journal`);
+  };
+  return {
+    open: (signal) => {
+      opened ??= open(signal).catch((error: unknown) => {
+        opened = undefined;
+        throw error;
+      });
+      return opened;
+    },
+    [Symbol.asyncDispose]: () => lifetime[Symbol.asyncDispose](),
+  };
+}
+
+async function checkpointKey(world: World, directory: string, signer: CloudKeys | undefined): Promise<CheckpointKey> {
+  const { cloudKey, ownKey } = await import('./audit/journal-key.ts');
+  return signer === undefined ? ownKey(world) : cloudKey(world, directory, signer.open);
+}
+
 /** The journal of this process, signed in its own time and sent to where the settings say. Disposing it ends its segment. */
 export async function openJournal(
   world: World,
@@ -183,24 +219,24 @@ export async function openJournal(
     import('./audit/journal.ts'),
     import('./audit/paced-checkpoints.ts'),
   ]);
-  const key = async () => (await import('./audit/journal-key.ts')).ownKey(world);
   const { configured, isRequired, keep, sinks = [] } = settings;
+  const lifetime = new Lifetime();
+  const signer = settings.key && lifetime.use(cloudKeys(world, settings.key, clouds));
   const journal = new Journal(world, {
     configured,
     isRequired,
-    pace: ({ path }) => new PacedCheckpoints(world, path, key, keep),
+    pace: ({ path }) => new PacedCheckpoints(world, path, () => checkpointKey(world, path, signer), keep),
   });
-  if (sinks.length === 0) return journal;
+  if (sinks.length === 0 && signer === undefined) return journal;
   const { deliverAtTheEnd, deliverNowAndThen } = await import('./audit/deliver-sinks.ts');
   const send = async () => {
     await using logs = cloudLogs(world, sinks, clouds);
     await deliverAtTheEnd(world, journal.path, logs.sinks);
   };
-  const lifetime = new Lifetime();
   // Behind the journal's own end, which is a line as well.
-  lifetime.defer(send);
+  if (sinks.length > 0) lifetime.defer(send);
   lifetime.use(journal);
-  lifetime.use(deliverNowAndThen(world, send));
+  if (sinks.length > 0) lifetime.use(deliverNowAndThen(world, send));
   return {
     path: journal.path,
     record: (event) => journal.record(event),

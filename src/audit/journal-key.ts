@@ -1,7 +1,10 @@
-import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
+import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import { chmodSync, existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { CloudtunError, systemCode } from '../domain/errors.ts';
+import type { Millis } from '../domain/millis.ts';
+import type { CloudSigningKey } from '../domain/signing-key.ts';
+import { withDeadline } from '../runtime/deadline.ts';
 import { makeOnce, makePrivateDirectory } from '../runtime/state-file.ts';
 import type { World } from '../runtime/world.ts';
 import { keyId } from './core/checkpoint.ts';
@@ -30,10 +33,45 @@ export function ownKey(world: World): CheckpointKey {
   return { id: keyId(publicKey), publicKey, sign: (bytes) => sign(null, bytes, privateKey) };
 }
 
+/**
+ * A key of a cloud's key service, asked when the first checkpoint is made.
+ *
+ * @param limit how long one signature may take
+ * @throws CT_STATE where the journal of this directory was signed with another key; what the service throws
+ */
+export async function cloudKey(
+  { clock }: Pick<World, 'clock'>,
+  directory: string,
+  open: (signal: AbortSignal) => Promise<CloudSigningKey>,
+  limit: Millis = CLOUD_LIMIT,
+): Promise<CheckpointKey> {
+  const found = await withDeadline(clock, limit, open);
+  const publicKey = publicKeyOf(found.publicKey);
+  const before = readIfThere(join(directory, PUBLIC_KEY_FILE));
+  if (before !== undefined && before !== publicText(publicKey)) {
+    throw new CloudtunError('CT_STATE', `the journal ${directory} was signed with another key until now`, {
+      hint: 'begin another one with this key: audit.journal: DIRECTORY/ in cloudtun.yaml; the old one stays provable with its audit.pub',
+    });
+  }
+  const sign = async (bytes: Buffer) => {
+    const digest = createHash('sha256').update(bytes).digest();
+    return Buffer.from(await withDeadline(clock, limit, (signal) => found.sign(digest, signal)));
+  };
+  return { id: keyId(publicKey), publicKey, sign };
+}
+
+/** A command that ends waits for its last signature (guessed). */
+const CLOUD_LIMIT: Millis = 5_000;
+
 /** The public key beside the checkpoints, for whoever looks at a copy. Kept as it is where there is one. */
 export function publishKey(world: World, directory: string, { publicKey }: CheckpointKey): void {
   const path = join(directory, PUBLIC_KEY_FILE);
   if (!existsSync(path)) makeOnce(path, publicText(publicKey), String(world.pid));
+}
+
+/** @param spki in DER form */
+export function publicKeyOf(spki: Uint8Array): KeyObject {
+  return createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' });
 }
 
 /** In the one spelling that is written: PEM. */

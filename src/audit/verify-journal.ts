@@ -8,7 +8,7 @@ import { checkJournal, type JournalCheck, type JournalFiles } from './core/check
 import { checkLines } from './core/check-segment.ts';
 import { keyId } from './core/checkpoint.ts';
 import type { Finding } from './core/finding.ts';
-import { ownPublicKey, publicText, readPublicKey } from './journal-key.ts';
+import { ownPublicKey, publicKeyOf, publicText, readPublicKey } from './journal-key.ts';
 import { ID_FILE, INDEX_FILE, journalPlace, listSegments, PUBLIC_KEY_FILE } from './journal-place.ts';
 
 export interface VerifyWish {
@@ -16,6 +16,8 @@ export interface VerifyWish {
   readonly path: string;
   /** A file with the public key, which is trusted more than what lies in the directory. */
   readonly keyFile?: string | undefined;
+  /** SPKI in DER form, as the cloud's key service has it now. */
+  readonly cloudKey?: Uint8Array | undefined;
   /** A checkpoint that was seen before. */
   readonly expected?: { readonly checkpoint: number; readonly hash: string } | undefined;
 }
@@ -23,10 +25,10 @@ export interface VerifyWish {
 export interface VerifiedJournal extends JournalCheck {
   readonly path: string;
   /**
-   * The key that the signatures were held against, and where it is from: `named` by the caller, this machine's `own`, or from `beside`
-   * the journal, where whoever edits it could have put another. Undefined where nothing is signed.
+   * The key that the signatures were held against, and where it is from: `named` by the caller, a `cloud`'s key service, this machine's
+   * `own`, or from `beside` the journal, where whoever edits it could have put another. Undefined where nothing is signed.
    */
-  readonly key: { readonly id: string; readonly from: 'named' | 'own' | 'beside' } | undefined;
+  readonly key: { readonly id: string; readonly from: ChosenKey['from'] } | undefined;
 }
 
 /**
@@ -34,7 +36,8 @@ export interface VerifiedJournal extends JournalCheck {
  *
  * @throws CT_STATE when there is no journal, or no key to check signatures with
  */
-export function verifyJournal(world: World, { path, keyFile, expected }: VerifyWish): VerifiedJournal {
+export function verifyJournal(world: World, wish: VerifyWish): VerifiedJournal {
+  const { path, expected } = wish;
   const status = statSync(path, { throwIfNoEntry: false });
   if (status === undefined) {
     throw new CloudtunError('CT_STATE', `there is no journal at ${path}`, {
@@ -43,7 +46,7 @@ export function verifyJournal(world: World, { path, keyFile, expected }: VerifyW
   }
   if (!status.isDirectory()) return { ...checkOneFile(path), path, key: undefined };
   const files = readFiles(path);
-  const key = chooseKey(world, path, keyFile, files.index.bytes.length > 0);
+  const key = chooseKey(world, wish, files.index.bytes.length > 0);
   const look = (read: JournalFiles): JournalCheck => {
     const check = checkJournal(read, key?.key, expected);
     return key === undefined ? check : withPublicKey(check, path, key.key);
@@ -94,11 +97,12 @@ function inBoth(one: JournalCheck, two: JournalCheck): JournalCheck {
 
 interface ChosenKey {
   readonly key: KeyObject;
-  readonly from: 'named' | 'own' | 'beside';
+  readonly from: 'named' | 'cloud' | 'own' | 'beside';
 }
 
-function chooseKey(world: World, path: string, named: string | undefined, isSigned: boolean): ChosenKey | undefined {
-  if (named !== undefined) return { key: readPublicKey(named), from: 'named' };
+function chooseKey(world: World, { path, keyFile, cloudKey }: VerifyWish, isSigned: boolean): ChosenKey | undefined {
+  if (keyFile !== undefined) return { key: readPublicKey(keyFile), from: 'named' };
+  if (cloudKey !== undefined) return { key: publicKeyOf(cloudKey), from: 'cloud' };
   // A copy from elsewhere has a key of its own; this machine's has signed this machine's journal alone.
   const isOwn = journalPlace(world).path === path;
   const own = isOwn ? ownPublicKey(world) : undefined;

@@ -13,8 +13,18 @@ export interface JournalSettings {
   readonly isRequired: boolean;
   /** For ever when absent. */
   readonly keep?: Millis;
+  /** What signs its checkpoints; a key in a file of this user's when absent. */
+  readonly key?: SigningKeySettings;
   /** Where it is sent to as well; none when absent. */
   readonly sinks?: readonly SinkSettings[];
+}
+
+/** A key of a cloud's key service. */
+export interface SigningKeySettings {
+  readonly cloud: ProviderId;
+  /** As the cloud names it. */
+  readonly key: string;
+  readonly place: Readonly<Partial<Record<PlaceKey, string>>>;
 }
 
 /** A log of a cloud's log service that the journal is sent to. */
@@ -34,9 +44,17 @@ export function journalSettings({ audit, policy }: Pick<Catalogue, 'audit' | 'po
     isRequired: policy.journal !== 'warn',
     ...(journal !== undefined && journal !== 'default' && { configured: journal }),
     ...(kept !== undefined && { keep: kept }),
+    ...(audit.key !== undefined && { key: keySettings(audit.key.kms) }),
     ...(audit.sinks !== undefined && { sinks: audit.sinks.flatMap(sinkSettings) }),
   };
 }
+
+function keySettings({ key, ...place }: NonNullable<AuditEntry['key']>['kms']): SigningKeySettings {
+  return { cloud: 'aws', key, place: said(place) };
+}
+
+const said = (place: Readonly<Partial<Record<PlaceKey, string | undefined>>>) =>
+  Object.fromEntries(Object.entries(place).filter(([, value]) => value !== undefined));
 
 function sinkSettings({ cloudwatch, cloudLogging }: NonNullable<AuditEntry['sinks']>[number]): readonly SinkSettings[] {
   const sink = (kind: string, cloud: ProviderId, log: string, place: SinkSettings['place']): SinkSettings => ({
@@ -45,8 +63,6 @@ function sinkSettings({ cloudwatch, cloudLogging }: NonNullable<AuditEntry['sink
     log,
     place,
   });
-  const said = (place: Readonly<Partial<Record<PlaceKey, string | undefined>>>) =>
-    Object.fromEntries(Object.entries(place).filter(([, value]) => value !== undefined));
   return [
     ...(cloudwatch === undefined
       ? []

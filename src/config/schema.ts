@@ -243,11 +243,27 @@ const sinkSchema = z.strictObject({
     .meta({ description: 'Cloud Logging' }),
 });
 
+const auditKeySchema = z.strictObject({
+  kms: z
+    .strictObject({
+      key: nameSchema.meta({
+        description: 'a key of kind ECC_NIST_P256: its id, ARN or alias',
+        examples: ['alias/cloudtun-audit'],
+      }),
+      region: placeSchema('region'),
+      profile: placeSchema('profile'),
+    })
+    .meta({ description: 'AWS KMS' }),
+});
+
 const auditSchema = z.strictObject({
   journal: nameSchema
     .optional()
     .meta({ description: 'default, which is in the state directory; a directory, with / at its end; or one file' }),
   keep: durationSchema.optional().meta({ description: 'how long records are kept, or none: for ever' }),
+  key: auditKeySchema.optional().meta({
+    description: 'what signs its checkpoints, instead of a key in a file that its owner could read',
+  }),
   sinks: z.array(sinkSchema).optional().meta({ description: 'where it is sent to as well' }),
 });
 

@@ -2,6 +2,7 @@ import type { AuditFeed } from '../domain/audit-feed.ts';
 import type { CloudLog } from '../domain/cloud-log.ts';
 import type { Principal } from '../domain/grant.ts';
 import type { Secret } from '../domain/secret.ts';
+import type { CloudSigningKey } from '../domain/signing-key.ts';
 import type {
   CloudTarget,
   DatabaseTarget,
@@ -271,6 +272,8 @@ export interface Provider extends AsyncDisposable {
   readonly databaseLogins?: DatabaseLogins;
   /** A log of the cloud's log service, by its name; `host` says where its lines come from. Absent where the cloud has none. */
   cloudLog?(log: string, host: string): Promise<CloudLog>;
+  /** A key of the cloud's key service that signs, by its name. Absent where cloudtun asks none. @throws CT_TARGET_NOT_FOUND, CT_CONFIG, CT_DENIED */
+  signingKey?(key: string, signal: AbortSignal): Promise<CloudSigningKey>;
   /** The cloud's own record of tunnels, where it keeps one that can be read. */
   auditFeed?(): Promise<AuditFeed>;
   /** Absent where cloudtun writes no permissions. Loaded when it is asked for: no tunnel needs it. */

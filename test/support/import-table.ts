@@ -106,6 +106,7 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
       '@aws-sdk/client-ec2',
       '@aws-sdk/client-ec2-instance-connect',
       '@aws-sdk/client-iam',
+      '@aws-sdk/client-kms',
       '@aws-sdk/client-rds',
       '@aws-sdk/client-secrets-manager',
       '@aws-sdk/client-ssm',

@@ -32,6 +32,7 @@ export function verifiedLines(check: VerifiedJournal): readonly string[] {
 
 const KEYS = {
   named: 'from the file that was named',
+  cloud: 'as the key service of the cloud has it',
   own: 'of this machine',
   beside: 'from the same directory: whoever edits there could replace it, so compare it, or name a copy with --key',
 } as const;

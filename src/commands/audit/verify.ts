@@ -2,6 +2,9 @@ import { Flags } from '@oclif/core';
 import { type VerifiedJournal, verifyJournal } from '../../audit/verify-journal.ts';
 import { AuditCommand, JOURNAL_ARGUMENT } from '../../cli/audit-command.ts';
 import { verifiedJson, verifiedLines } from '../../cli/present/verified-lines.ts';
+import { cloudKeys } from '../../compose.ts';
+import { journalSettings } from '../../config/journal-settings.ts';
+import { loadCatalogue } from '../../config/load.ts';
 import { CloudtunError } from '../../domain/errors.ts';
 
 /** Something was found. */
@@ -24,7 +27,7 @@ export default class AuditVerify extends AuditCommand {
   static override flags = {
     strict: Flags.boolean({ description: 'unproven lines count as a finding', env: 'CLOUDTUN_STRICT' }),
     key: Flags.string({
-      description: "the public key to check with, instead of this machine's own or the one in the directory",
+      description: 'the public key to check with, instead of the one of the cloud, of this machine or of the directory',
       env: 'CLOUDTUN_KEY',
       helpValue: 'FILE',
     }),
@@ -39,11 +42,20 @@ export default class AuditVerify extends AuditCommand {
     const { args, flags } = await this.parse(AuditVerify);
     const expected = expectedOf(flags.expect);
     const path = await this.journalPath(args.journal);
-    const check = verifyJournal(this.world, { path, keyFile: flags.key, expected });
+    const cloudKey = args.journal === undefined && flags.key === undefined ? await this.#cloudKey() : undefined;
+    const check = verifyJournal(this.world, { path, keyFile: flags.key, cloudKey, expected });
     const isProved = check.findings.length === 0 && !(flags.strict && isUnproven(check));
     if (!this.jsonEnabled()) for (const line of verifiedLines(check)) this.terminal.result(line);
     if (!isProved) this.endWith(NOT_PROVED);
     return verifiedJson(check, isProved);
+  }
+
+  /** Of the key that `audit.key` names: what lies beside the journal could have been replaced. */
+  async #cloudKey(): Promise<Uint8Array | undefined> {
+    const { key } = journalSettings(await loadCatalogue(this.world));
+    if (key === undefined) return undefined;
+    await using keys = cloudKeys(this.world, key);
+    return (await keys.open(this.signal)).publicKey;
   }
 }
 

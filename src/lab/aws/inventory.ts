@@ -205,6 +205,8 @@ export interface LabKmsKey {
   /** `alias/…` */
   readonly aliases: readonly string[];
   readonly enabled: boolean;
+  /** `encrypt` unless said: symmetric. `sign`: ECC_NIST_P256. */
+  readonly use?: 'encrypt' | 'sign';
 }
 
 /** An IAM user with an access key. */

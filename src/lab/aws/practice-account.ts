@@ -66,7 +66,10 @@ const PRACTICE_ACCOUNT: Inventory = {
       },
     },
   ],
-  keys: [{ id: '0a1b2c3d-4e5f-4607-8899-aabbccddeeff', aliases: ['alias/ssm-sessions'], enabled: true }],
+  keys: [
+    { id: '0a1b2c3d-4e5f-4607-8899-aabbccddeeff', aliases: ['alias/ssm-sessions'], enabled: true },
+    { id: '7c6d5e4f-3a2b-4c1d-9e8f-ffeeddccbbaa', aliases: ['alias/cloudtun-audit'], enabled: true, use: 'sign' },
+  ],
   users: [
     { name: 'alice', denied: [], mfa: true },
     {

@@ -23,6 +23,7 @@ type SecretsManager = typeof import('./sdk/secrets-manager.ts');
 type SsoOidc = typeof import('./sdk/sso-oidc.ts');
 type Iam = typeof import('./sdk/iam.ts');
 type SsoAdmin = typeof import('./sdk/sso-admin.ts');
+type Kms = typeof import('./sdk/kms.ts');
 type Logs = typeof import('./sdk/logs.ts');
 type CloudTrail = typeof import('./sdk/cloudtrail.ts');
 
@@ -167,6 +168,18 @@ export class AwsApi {
       return { sdk, client: new sdk.SSOOIDCClient(config) };
     };
     return this.#call('sso_oidc', load, call, signal, run, region);
+  }
+
+  kms<Result>(
+    call: ApiCall,
+    signal: AbortSignal,
+    run: Run<Kms, InstanceType<Kms['KMSClient']>, Result>,
+  ): Promise<Result> {
+    const load = async () => {
+      const sdk = await import('./sdk/kms.ts');
+      return { sdk, client: new sdk.KMSClient(this.#clientConfig('kms')) };
+    };
+    return this.#call('kms', load, call, signal, run);
   }
 
   logs<Result>(

@@ -65,6 +65,7 @@ export async function awsProvider(
         guessUser: (elsewhere, machine, signal) => new AwsLogins(world, elsewhere).guessUser(machine, signal),
       }),
     hasSessionDocuments: true,
+    signingKey: async (key, signal) => (await import('./signing-key.ts')).kmsSigningKey(api, key, signal),
     cloudLog: async (log, host) => new (await import('./cloud-log.ts')).CloudWatchLog(api, log, host),
     auditFeed: async () => new (await import('./audit-feed.ts')).CloudTrailFeed(world, api, gatekeeper),
     signIn: async (show, signal) => (await import('./sign-in.ts')).signIn(world, api, show, signal),

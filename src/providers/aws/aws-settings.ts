@@ -16,6 +16,7 @@ export const AWS_SERVICES = [
   'iam',
   'sso_admin',
   'cloudwatch_logs',
+  'kms',
   'cloudtrail',
 ] as const;
 export type AwsService = (typeof AWS_SERVICES)[number];

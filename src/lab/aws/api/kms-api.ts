@@ -1,8 +1,9 @@
-import { createCipheriv, createDecipheriv, createHash } from 'node:crypto';
+import { createCipheriv, createDecipheriv, createHash, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import type { Inventory, LabKmsKey } from '../inventory.ts';
 import { type ApiContext, type JsonService, regionalInventory } from './api-service.ts';
 import { AwsFault } from './aws-fault.ts';
 import type { JsonInput } from './json-input.ts';
+import { signDigest } from './sign-digest.ts';
 
 type Context = Readonly<Record<string, string>>;
 
@@ -10,12 +11,13 @@ const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 
 /**
- * GenerateDataKey and Decrypt. A ciphertext opens only with the same encryption context, as the session handshake relies on
+ * GenerateDataKey, Decrypt, GetPublicKey and Sign. A ciphertext opens only with the same encryption context, as the session handshake relies on
  * (docs/protocol/ssm.md, "Encryption"). The master key lives as long as the lab.
  */
 export class LabKms {
   readonly #context: ApiContext;
   readonly #master: Buffer;
+  readonly #pairs = new Map<string, { readonly privateKey: KeyObject; readonly publicKey: KeyObject }>();
 
   constructor(context: ApiContext) {
     this.#context = context;
@@ -55,6 +57,13 @@ export class LabKms {
     }
   }
 
+  /** Made at first use. */
+  #pairOf(key: LabKmsKey): { readonly privateKey: KeyObject; readonly publicKey: KeyObject } {
+    const pair = this.#pairs.get(key.id) ?? generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    this.#pairs.set(key.id, pair);
+    return pair;
+  }
+
   service(): JsonService {
     // Permissions are about keys, whatever name a call has for one; a blob says by itself which key it is of.
     const resources = (input: JsonInput, call: { readonly region: string }) => {
@@ -88,12 +97,52 @@ export class LabKms {
           run: (input, call) => {
             const inventory = regionalInventory(this.#context, call);
             const key = findKey(inventory, input.requiredText('KeyId', { min: 1, max: 2_048 }));
+            if (key.use === 'sign') throw unsupported('INVALID_KEY_USAGE', inventory, key, 'SIGN_VERIFY');
             const plaintext = this.#context.world.random.bytes(readByteCount(input));
             const blob = this.encrypt(key.id, plaintext, input.textMap('EncryptionContext'));
             return {
               KeyId: keyArn(inventory, key),
               ...encoded('Plaintext', plaintext),
               ...encoded('CiphertextBlob', blob),
+            };
+          },
+        },
+        GetPublicKey: {
+          resources,
+          run: (input, call) => {
+            const inventory = regionalInventory(this.#context, call);
+            const key = findKey(inventory, input.requiredText('KeyId', { min: 1, max: 2_048 }));
+            if (key.use !== 'sign') throw unsupported('UNSUPPORTED', inventory, key, 'ENCRYPT_DECRYPT');
+            return {
+              KeyId: keyArn(inventory, key),
+              ...encoded('PublicKey', this.#pairOf(key).publicKey.export({ type: 'spki', format: 'der' })),
+              KeySpec: 'ECC_NIST_P256',
+              KeyUsage: 'SIGN_VERIFY',
+              SigningAlgorithms: ['ECDSA_SHA_256'],
+            };
+          },
+        },
+        Sign: {
+          resources,
+          run: (input, call) => {
+            const inventory = regionalInventory(this.#context, call);
+            const key = findKey(inventory, input.requiredText('KeyId', { min: 1, max: 2_048 }));
+            if (key.use !== 'sign') throw unsupported('INVALID_KEY_USAGE', inventory, key, 'ENCRYPT_DECRYPT');
+            const message = Buffer.from(input.requiredText('Message'), 'base64');
+            const algorithm = input.requiredText('SigningAlgorithm');
+            const isDigest = input.text('MessageType', { pattern: /^(RAW|DIGEST)$/ }) === 'DIGEST';
+            if (algorithm !== 'ECDSA_SHA_256') {
+              const what = `Algorithm ${algorithm} and key spec ECC_NIST_P256 are incompatible.`;
+              throw new AwsFault('InvalidKeyUsageException', 400, what);
+            }
+            if (isDigest ? message.length !== 32 : message.length > 4_096) {
+              throw new AwsFault('ValidationException', 400, `Digest is invalid length for algorithm ${algorithm}.`);
+            }
+            const digest = isDigest ? message : createHash('sha256').update(message).digest();
+            return {
+              KeyId: keyArn(inventory, key),
+              ...encoded('Signature', signDigest(this.#pairOf(key).privateKey, digest)),
+              SigningAlgorithm: algorithm,
             };
           },
         },
@@ -158,6 +207,19 @@ const keyArn = (inventory: Inventory, key: LabKmsKey): string =>
 
 const disabled = (inventory: Inventory, key: LabKmsKey): AwsFault =>
   new AwsFault('DisabledException', 400, `${keyArn(inventory, key)} is disabled.`);
+
+/** A key that is there for other things. */
+function unsupported(
+  kind: 'UNSUPPORTED' | 'INVALID_KEY_USAGE',
+  inventory: Inventory,
+  key: LabKmsKey,
+  usage: string,
+): AwsFault {
+  const arn = keyArn(inventory, key);
+  return kind === 'UNSUPPORTED'
+    ? new AwsFault('UnsupportedOperationException', 400, '')
+    : new AwsFault('InvalidKeyUsageException', 400, `${arn} key usage is ${usage} which is not valid for this call.`);
+}
 
 const badCiphertext = (): AwsFault => new AwsFault('InvalidCiphertextException', 400, '');
 
