@@ -10,7 +10,7 @@ import type { AuditReader } from './domain/audit-feed.ts';
 import type { AuditSink } from './domain/audit-sink.ts';
 import { asCloudtunError, CloudtunError } from './domain/errors.ts';
 import type { CloudSigningKey } from './domain/signing-key.ts';
-import { PROVIDER_IDS, type ProviderId } from './domain/target.ts';
+import { type PlaceKey, PROVIDER_IDS, type ProviderId } from './domain/target.ts';
 import type { App, AppQuestion, ProviderSet } from './plan/app.ts';
 import type { Prompts } from './providers/provider.ts';
 import type { Cloud } from './providers/registry.ts';
@@ -115,7 +115,7 @@ export async function composeApp(
       { resolveHost },
       { SharedLooks },
     ] = await Promise.all([
-      openJournal(world, question.journal, clouds),
+      openJournal(world, question.journal, { clouds, credentials: question.selection }),
       import('./broker/session-ledger.ts'),
       import('./runtime/network.ts'),
       import('./transport/peer-watch.ts'),
@@ -155,17 +155,34 @@ export async function composeApp(
   }
 }
 
+/** Whose credentials the journal's services are asked with where the catalogue says nothing: those of the command. */
+export interface JournalClouds {
+  readonly clouds?: Clouds | undefined;
+  readonly credentials?: Readonly<Partial<Record<PlaceKey, string>>>;
+}
+
+/** A place with the profile of the command, if the cloud knows profiles and the catalogue names none. */
+async function placed(
+  { cloud, place }: Pick<SinkSettings, 'cloud' | 'place'>,
+  { clouds, credentials = {} }: JournalClouds,
+): Promise<SinkSettings['place']> {
+  const { ownKeys } = (clouds ?? (await allClouds()))[cloud];
+  const { profile } = credentials;
+  return { ...(profile !== undefined && ownKeys.includes('profile') && { profile }), ...place };
+}
+
 /** The logs that the journal is sent to, each opened when there is something to send. Disposing it closes their connections. */
 export function cloudLogs(
   world: World,
   settings: readonly SinkSettings[],
-  clouds?: Clouds,
+  asked: JournalClouds = {},
 ): AsyncDisposable & { readonly sinks: readonly NamedSink[] } {
   const lifetime = new Lifetime();
-  const sinks = settings.map(({ name, cloud, log, place }): NamedSink => {
+  const sinks = settings.map(({ name, cloud, log, place: own }): NamedSink => {
     const open = async () => {
+      const place = await placed({ cloud, place: own }, asked);
       const question = { cloud, said: place, selection: place };
-      const { providers } = lifetime.use(await composeProviders(world, question, {}, clouds));
+      const { providers } = lifetime.use(await composeProviders(world, question, {}, asked.clouds));
       const found = await providers[0]?.cloudLog?.(log, hostUser().host);
       if (found !== undefined) return found;
       throw new CloudtunError('CT_CONFIG', `${cloud} has no log service that a journal is sent to`);
@@ -181,13 +198,14 @@ interface CloudKeys extends AsyncDisposable {
 }
 
 /** The key that the journal's checkpoints are signed with where the settings name one of a cloud. Disposing it closes its connection. */
-export function cloudKeys(world: World, { cloud, key, place }: SigningKeySettings, clouds?: Clouds): CloudKeys {
+export function cloudKeys(world: World, settings: SigningKeySettings, asked: JournalClouds = {}): CloudKeys {
+  const { cloud, key } = settings;
   const lifetime = new Lifetime();
   let opened: Promise<CloudSigningKey> | undefined;
   const open = async (signal: AbortSignal) => {
-    const { providers } = lifetime.use(
-      await composeProviders(world, { cloud, said: place, selection: place }, {}, clouds),
-    );
+    const place = await placed(settings, asked);
+    const question = { cloud, said: place, selection: place };
+    const { providers } = lifetime.use(await composeProviders(world, question, {}, asked.clouds));
     const found = await providers[0]?.signingKey?.(key, signal);
     if (found !== undefined) return found;
     throw new CloudtunError('CT_CONFIG', `${cloud} has no key service that signs a journal`);
@@ -213,7 +231,7 @@ async function checkpointKey(world: World, directory: string, signer: CloudKeys 
 export async function openJournal(
   world: World,
   settings: JournalSettings = { isRequired: true },
-  clouds?: Clouds,
+  asked: JournalClouds = {},
 ): Promise<AuditSink & { readonly path: string }> {
   const [{ Journal }, { PacedCheckpoints }] = await Promise.all([
     import('./audit/journal.ts'),
@@ -221,7 +239,7 @@ export async function openJournal(
   ]);
   const { configured, isRequired, keep, sinks = [] } = settings;
   const lifetime = new Lifetime();
-  const signer = settings.key && lifetime.use(cloudKeys(world, settings.key, clouds));
+  const signer = settings.key && lifetime.use(cloudKeys(world, settings.key, asked));
   const journal = new Journal(world, {
     configured,
     isRequired,
@@ -230,7 +248,7 @@ export async function openJournal(
   if (sinks.length === 0 && signer === undefined) return journal;
   const { deliverAtTheEnd, deliverNowAndThen } = await import('./audit/deliver-sinks.ts');
   const send = async () => {
-    await using logs = cloudLogs(world, sinks, clouds);
+    await using logs = cloudLogs(world, sinks, asked);
     await deliverAtTheEnd(world, journal.path, logs.sinks);
   };
   // Behind the journal's own end, which is a line as well.

@@ -41,7 +41,9 @@ export abstract class TeamApplyCommand extends TeamCommand {
     refuseConflicts(shown);
     const plan = await this.#agreed(shown, question, flags.yes);
     if (plan === undefined) return { ...teamPlanJson(shown), done: 0, left: count };
-    await using journal = await openJournal(this.world, journalSettings(question.catalogue));
+    await using journal = await openJournal(this.world, journalSettings(question.catalogue), {
+      credentials: question.said,
+    });
     const { done, left, failure } = await applyPlan(
       plan,
       ({ change }, index) => {
