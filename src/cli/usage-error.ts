@@ -37,10 +37,12 @@ function unknownFlag(flag: string, knownFlags: readonly string[], help: string):
   return new CloudtunError('CT_USAGE', `there is no flag ${flag}`, { hint });
 }
 
-/** oclif's sentences begin with a capital and end with an advice that our hint gives. */
+/** oclif's sentences begin with a capital, its lists with a title, and both end with an advice that our hint gives. */
 function plainSentence(message: string): string {
   const sentence = message
     .replace(/\nSee more help with --help$/, '')
+    .replace(/^The following errors? occurred:\s*/, '')
+    .replaceAll(/\bMissing required flag ([\w-]+)/g, '--$1 is missing')
     .replace(/\.$/, '')
     .replace(/\s*\n\s*/g, ' ');
   return sentence.charAt(0).toLowerCase() + sentence.slice(1);

@@ -54,6 +54,10 @@ suite('usage errors', () => {
       stderr: ['error CT_USAGE: unexpected argument "two"', '  see: cloudtun targets --help'],
     },
     {
+      typed: ['audit', 'reconcile'],
+      stderr: ['error CT_USAGE: --from is missing', '  see: cloudtun audit reconcile --help'],
+    },
+    {
       typed: ['targets', '--kind', 'bucket'],
       stderr: [
         'error CT_USAGE: expected --kind=bucket to be one of: machine, host, database',
