@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { Args, Flags } from '@oclif/core';
 import { CLOUD_FLAG, SELECTION_FLAGS } from '../cli/flags.ts';
+import { principalText } from '../cli/present/principal-text.ts';
 import { printable } from '../cli/present/printable.ts';
 import { plural } from '../cli/present/tunnel-lines.ts';
 import { TeamApplyCommand, type TeamApplyJson } from '../cli/team-apply.ts';
@@ -8,6 +9,7 @@ import { catalogueFiles, loadCatalogue } from '../config/load.ts';
 import type { NamedPlace } from '../config/remove-member.ts';
 import type { Selection } from '../config/tunnel-settings.ts';
 import { asCloudtunError, CloudtunError } from '../domain/errors.ts';
+import type { Principal } from '../domain/grant.ts';
 import type { ProviderId } from '../domain/target.ts';
 import type { LiveSession, Provider } from '../providers/provider.ts';
 
@@ -23,6 +25,8 @@ interface OffboardJson {
   readonly person: string;
   readonly named: readonly (NamedPlace & { readonly file: string })[];
   readonly places: readonly PlaceSessions[];
+  /** Groups, roles and permission sets that the person has these permissions by: cloudtun does not fill them. */
+  readonly directory: readonly Principal[];
   readonly ended: readonly string[];
   readonly applied?: TeamApplyJson;
 }
@@ -61,16 +65,41 @@ export default class Offboard extends TeamApplyCommand {
     const named = files.flatMap(({ label, places }) => places.map((place) => ({ ...place, file: label })));
     const said = this.saidBy(flags);
     const places = await this.#sessions(said, flags.cloud, names);
+    const directory = await this.#directory(named.map(({ team }) => team));
+    const report = { person, named, places, directory };
     this.#list(person, named, places);
     const count = places.flatMap(({ sessions }) => sessions).length;
     if (!flags.apply) {
+      this.#directoryLeft(person, directory);
       if (named.length + count > 0) this.terminal.note(`nothing done yet: cloudtun offboard ${person} --apply`);
-      return { person, named, places, ended: [] };
+      return { ...report, ended: [] };
     }
     const applied = named.length === 0 ? undefined : await this.#apply(files, flags);
-    if (applied !== undefined && applied.left > 0) return { person, named, places, ended: [], applied };
+    if (applied !== undefined && applied.left > 0) return { ...report, ended: [], applied };
     const ended = await this.#end(said, flags.cloud, names);
-    return { person, named, places, ended, ...(applied && { applied }) };
+    // Last, since it is what is left to do.
+    this.#directoryLeft(person, directory);
+    return { ...report, ended, ...(applied && { applied }) };
+  }
+
+  /** What gives the person's teams their permissions, but the person. */
+  async #directory(teams: readonly string[]): Promise<readonly Principal[]> {
+    const { principalsOf } = await import('../onboarding/grants.ts');
+    const catalogue = await loadCatalogue(this.world);
+    const all = [...new Set(teams)].flatMap((team) => principalsOf(catalogue.teams.get(team) ?? {}));
+    const others = all.filter(({ kind }) => kind !== 'user');
+    return [...new Map(others.map((each) => [`${each.cloud}:${each.kind}:${each.name}`, each])).values()];
+  }
+
+  #directoryLeft(person: string, directory: readonly Principal[]): void {
+    if (this.jsonEnabled()) return;
+    const groups = directory.map((each) => `${principalText(each)} (${each.cloud})`).join(', ');
+    const text =
+      groups === ''
+        ? `left to do in your directory: take ${person} out of groups and permission sets, if they are in any`
+        : `left to do in your directory: take ${person} out of ${groups}; until then the clouds let them in`;
+    this.terminal.result(printable(text));
+    this.terminal.note('credentials that are out already last until they expire');
   }
 
   /** Files of the catalogue that name the person, with what they would be without. */
@@ -98,9 +127,6 @@ export default class Offboard extends TeamApplyCommand {
     if (lines.length === 0)
       lines.push(`${person} is in no team of cloudtun.yaml, and has no open session that could be seen`);
     for (const line of lines) this.terminal.result(printable(line));
-    this.terminal.note(
-      'your directory: take the person out of groups and permission sets; credentials that are out already last until they expire',
-    );
   }
 
   /** The file first, since permissions follow from it; given back as it was where nobody agrees to them. */

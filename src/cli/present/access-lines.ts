@@ -7,15 +7,11 @@ import type { AccessAnswer } from '../../onboarding/access-answer.ts';
 import type { AccessChange } from '../../onboarding/access-difference.ts';
 import type { TeamPerson } from '../../onboarding/people.ts';
 import type { Judgement, StatementWord } from '../../providers/policy-author.ts';
+import { principalText } from './principal-text.ts';
 import { tableLines } from './table.ts';
 
 /** `until 2027-03-31`, `without an end` */
 const untilText = (end: Millis | undefined) => (end === undefined ? 'without an end' : `until ${isoDay(end)}`);
-
-/** `permission set readers` */
-export function principalText({ kind, name }: { readonly kind: string; readonly name: string }): string {
-  return `${kind.replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)} ${name}`;
-}
 
 /** `connect prod`; what no verb gives by its own words. */
 const nameOf = ({ attempt }: Access) =>

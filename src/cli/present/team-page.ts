@@ -6,8 +6,8 @@ import { isoDay } from '../../domain/iso-day.ts';
 import { formatHours } from '../../domain/opening-hours.ts';
 import type { ProviderId } from '../../domain/target.ts';
 import { catalogueGrants, endOf, principalsOf } from '../../onboarding/grants.ts';
-import { principalText } from './access-lines.ts';
 import { code, table } from './markdown.ts';
+import { principalText } from './principal-text.ts';
 import { teamDiagram } from './team-diagram.ts';
 
 /** By which a page is known to be one of ours. */

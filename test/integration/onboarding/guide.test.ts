@@ -63,5 +63,9 @@ test('every command of the guide works, in order, from nothing to the first quer
   assert.match(said.get('rds orders') ?? '', /^ +50$/m, 'the first query');
   assert.match(said.get('team docs') ?? '', /```mermaid/);
   assert.match(said.get('offboard alice@example.com') ?? '', /readers\.members: alice@example\.com/);
+  assert.match(
+    said.get('offboard alice@example.com') ?? '',
+    /take alice@example\.com out of permission set readers \(aws\); until then the clouds let them in\n/,
+  );
   assert.deepEqual(cli.openSessions(), []);
 });
