@@ -1,4 +1,6 @@
+import { closeSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { systemCode } from '../domain/errors.ts';
 import { loadSqlite } from './sqlite.ts';
 import { makePrivateDirectory } from './state-file.ts';
 
@@ -10,6 +12,7 @@ import { makePrivateDirectory } from './state-file.ts';
  */
 export function takeLock(path: string): Disposable | undefined {
   makePrivateDirectory(dirname(path));
+  createPrivate(path);
   const { DatabaseSync } = loadSqlite();
   const database = new DatabaseSync(path);
   try {
@@ -20,6 +23,15 @@ export function takeLock(path: string): Disposable | undefined {
     throw error;
   }
   return { [Symbol.dispose]: () => database.close() };
+}
+
+/** SQLite would make it readable for others. Never opened where it is there: closing a file takes back this process's own locks on it. */
+function createPrivate(path: string): void {
+  try {
+    closeSync(openSync(path, 'wx', 0o600));
+  } catch (error) {
+    if (systemCode(error) !== 'EEXIST') throw error;
+  }
 }
 
 /** SQLITE_BUSY (5), and SQLITE_LOCKED (6). */

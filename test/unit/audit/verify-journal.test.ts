@@ -1,5 +1,15 @@
 import assert from 'node:assert/strict';
-import { appendFileSync, cpSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  cpSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { sealLine } from '../../../src/audit/core/chain.ts';
@@ -21,6 +31,17 @@ suite('a journal that nobody edited', () => {
     assert.deepEqual([check.segments, check.lines, check.checkpoints], [2, 12, 2]);
     assert.equal(check.newest?.lines, 12);
     assert.equal(check.key?.from, 'own');
+  });
+
+  test('has files that their owner alone reads, the lock included', async (t) => {
+    const lab = await journalLab(t);
+    await lab.segment(1);
+    const names = readdirSync(lab.path).sort();
+    assert.ok(
+      ['lock', 'checkpoints.jsonl', 'id', 'audit.pub'].every((name) => names.includes(name)),
+      names.join(),
+    );
+    for (const name of names) assert.equal(statSync(join(lab.path, name)).mode & 0o077, 0, name);
   });
 
   test('of a process that still runs is proven to the last checkpoint, made in its own time', async (t) => {
